@@ -1,0 +1,1 @@
+"""What runs on the cluster: entrypoints, parameters, artifacts, events. Standard library only."""
