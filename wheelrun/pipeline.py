@@ -1,0 +1,561 @@
+"""`@step` and `@pipeline`: a user's functions, and how their outputs feed each other.
+
+Outside a composition a decorated function is just called, so it is tested like any function. While a pipeline is being
+composed (`compose`), calling a step records the call and gives handles that other steps take as arguments.
+
+Standard library only: the cluster side imports this.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import typing
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import Enum
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from wheelrun.errors import ConfigurationError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class RunIf(str, Enum):
+    """When a step runs, once every step that it depends on has ended."""
+
+    ALL_SUCCEEDED = "all_succeeded"
+    ONE_FAILED = "one_failed"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a step asks of its environment; a target that cannot honour it refuses the deployment.
+
+    Attributes:
+        cpu_count: Cores of the driver.
+        memory: Memory of the driver, with a unit: "8GiB", "512MB".
+        gpu_count: GPUs of the driver.
+        executors: Number of executors.
+        executor_cpu_count: Cores of each executor.
+        executor_memory: Memory of each executor, with a unit.
+    """
+
+    cpu_count: float | None = None
+    memory: str | None = None
+    gpu_count: int | None = None
+    executors: int | None = None
+    executor_cpu_count: int | None = None
+    executor_memory: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is asked for."""
+        return all(getattr(self, name) is None for name in self.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSettings:
+    """How a step is run.
+
+    Attributes:
+        run_if: The condition on the steps that it depends on.
+        retries: How many times a failed attempt is tried again (0: one attempt in all).
+        retry_delay: Seconds before the first retry.
+        retry_backoff: Factor by which the delay grows from one retry to the next.
+        timeout: Seconds (or a `timedelta`) that one attempt may take; None for no limit.
+        cache: Whether outputs of an earlier run with the same wheel, parameters and inputs may serve.
+            None takes the pipeline's choice.
+        resources: What it asks of its environment.
+        environment: Environment variables set while it runs.
+        step_operator: The name of a step operator that runs it elsewhere, if any.
+    """
+
+    run_if: RunIf = RunIf.ALL_SUCCEEDED
+    retries: int = 0
+    retry_delay: float = 1.0
+    retry_backoff: float = 2.0
+    timeout: float | None = None
+    cache: bool | None = None
+    resources: Resources = field(default_factory=Resources)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    step_operator: str | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "run_if", RunIf(self.run_if))
+        except ValueError:
+            known = ", ".join(repr(condition.value) for condition in RunIf)
+            raise ConfigurationError(f"run_if must be one of {known}, not {self.run_if!r}") from None
+        for name in ("timeout", "retry_delay"):
+            if isinstance(value := getattr(self, name), timedelta):
+                object.__setattr__(self, name, value.total_seconds())
+        if self.retries < 0 or self.retry_delay < 0 or self.retry_backoff < 1:
+            raise ConfigurationError(
+                f"a step's retries ({self.retries}) and retry_delay ({self.retry_delay}) must not be negative, "
+                f"and its retry_backoff ({self.retry_backoff}) must be at least 1"
+            )
+        if self.timeout is not None and self.timeout <= 0:
+            raise ConfigurationError(f"a step's timeout must be more than 0 seconds, not {self.timeout}")
+
+
+class Output:
+    """A handle on what a step will give, while its pipeline is being composed."""
+
+    __slots__ = ("_call", "_name")
+
+    def __init__(self, call: Call, name: str) -> None:
+        self._call = call
+        self._name = name
+
+    @property
+    def step(self) -> str:
+        """The name of the step that gives it."""
+        return self._call.name
+
+    @property
+    def name(self) -> str:
+        """The name of the output; "result" for a step with one output."""
+        return self._name
+
+    def _unknown(self, *_: Any) -> typing.NoReturn:
+        raise ConfigurationError(
+            f"the output {self.name!r} of step {self.step!r} is not known while its pipeline is being composed",
+            hint="use it inside a step: a pipeline's own body only passes outputs from step to step",
+        )
+
+    __bool__ = __iter__ = __len__ = __getitem__ = __call__ = __int__ = __float__ = _unknown
+    __add__ = __sub__ = __mul__ = __truediv__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
+
+    def __repr__(self) -> str:
+        return f"<output {self.name!r} of step {self.step!r}>"
+
+
+class Outputs(Sequence[Output]):
+    """The handles of a step with several outputs: by attribute, by index, or unpacked."""
+
+    __slots__ = ("_by_name", "_call")
+
+    def __init__(self, call: Call, names: Sequence[str]) -> None:
+        self._call = call
+        self._by_name = {name: Output(call, name) for name in names}
+
+    def __getattr__(self, name: str) -> Output:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            known = ", ".join(self._by_name)
+            raise AttributeError(f"step {self._call.name!r} has no output {name!r}; it has {known}") from None
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self._by_name.values())[index]
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One use of a step in a pipeline, recorded while composing."""
+
+    step: Step[Any, Any]
+    name: str
+    arguments: dict[str, Any]
+    after: tuple[Call, ...]
+    options: PipelineOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineOptions:
+    """What a pipeline gives its steps where they do not say it themselves."""
+
+    cache: bool = False
+    retries: int | None = None
+    timeout: float | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def settings_of(self, step: Step[Any, Any]) -> StepSettings:
+        """Return the step's settings, with the pipeline's choices where the step left them open."""
+        own = step.settings
+        return replace(
+            own,
+            cache=self.cache if own.cache is None else own.cache,
+            retries=own.retries or self.retries or 0,
+            timeout=own.timeout or self.timeout,
+            environment={**self.environment, **own.environment},
+        )
+
+
+class Composition:
+    """The calls of one pipeline, in the order in which they were made."""
+
+    def __init__(self, options: PipelineOptions) -> None:
+        self.calls: list[Call] = []
+        self._names: set[str] = set()
+        self._uses: dict[str, int] = {}
+        self._depth = 0
+        self.options = options
+
+    @contextmanager
+    def nested(self, pipeline: Pipeline[Any, Any]) -> Iterator[None]:
+        """Take in the steps of a pipeline that is called inside this one."""
+        if self._depth >= 100:
+            raise ConfigurationError(
+                f"pipeline {pipeline.name!r} calls itself without an end", hint="a pipeline must not contain itself"
+            )
+        outer = self.options
+        self._depth += 1
+        self.options = pipeline.options
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            self.options = outer
+
+    def add(self, step: Step[Any, Any], arguments: dict[str, Any]) -> Output | Outputs:
+        """Record one call of a step and return its handles."""
+        after = tuple(handle._call for handle in step.waits_for)  # noqa: SLF001 - handles and calls are one thing
+        call = Call(step, self._unique(step), arguments, after, self.options)
+        self.calls.append(call)
+        if step.outputs:
+            return Outputs(call, step.outputs)
+        return Output(call, "result")
+
+    def _unique(self, step: Step[Any, Any]) -> str:
+        name = step.name
+        if step.named and name in self._names:
+            raise ConfigurationError(
+                f"two steps are named {name!r}",
+                hint="give each use its own name with with_options(name=...), or none to have them numbered",
+            )
+        while name in self._names:
+            number = self._uses[step.name] = self._uses.get(step.name, 1) + 1
+            name = f"{step.name}_{number}"
+        self._names.add(name)
+        return name
+
+
+_COMPOSITION: ContextVar[Composition | None] = ContextVar("wheelrun_composition", default=None)
+
+
+class Step(Generic[P, R]):
+    """A function that runs as one step of a pipeline. Made by `step`."""
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        *,
+        name: str | None = None,
+        outputs: Sequence[str] = (),
+        settings: StepSettings | None = None,
+        waits_for: tuple[Output | Outputs, ...] = (),
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.named = name is not None
+        self.name = name or function.__name__
+        self.outputs = tuple(outputs) or _named_tuple_fields(function)
+        self.settings = settings or StepSettings()
+        self.waits_for = waits_for
+        if not self.name.strip():
+            raise ConfigurationError("a step's name must not be empty")
+        if len(set(self.outputs)) != len(self.outputs):
+            raise ConfigurationError(f"step {self.name!r} names an output twice: {', '.join(self.outputs)}")
+        for output in self.outputs:
+            if not output.isidentifier() or output.startswith("_"):
+                raise ConfigurationError(
+                    f"step {self.name!r}: an output's name must be a public identifier, not {output!r}"
+                )
+
+    def with_options(self, *, name: str | None = None, **changes: Any) -> Step[P, R]:
+        """Return the same step under another name or with other settings (those of `StepSettings`)."""
+        _known_settings(changes)
+        return Step(
+            self.function,
+            name=name or (self.name if self.named else None),
+            outputs=self.outputs,
+            settings=replace(self.settings, **changes),
+            waits_for=self.waits_for,
+        )
+
+    def after(self, *others: Any) -> Step[P, R]:
+        """Return the same step, to run after the steps whose outputs are given, though none of them feed it.
+
+        `notify.after(model)("done")` reads as it runs; called outside a composition the order of the calls is
+        the order of the steps, so it changes nothing there.
+        """
+        return Step(
+            self.function,
+            name=self.name if self.named else None,
+            outputs=self.outputs,
+            settings=self.settings,
+            waits_for=(*self.waits_for, *(other for other in others if isinstance(other, Output | Outputs))),
+        )
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function, or record the call while a pipeline is being composed."""
+        composition = _COMPOSITION.get()
+        if composition is None:
+            return self._run_now(args, kwargs)
+        arguments = bind_partially(self.function, self.name, args, kwargs)
+        return typing.cast("R", composition.add(self, arguments))
+
+    def _run_now(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+        missing = session_parameters(self.function)
+        if missing:
+            bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
+            kwargs = {**kwargs, **{name: spark_session() for name in missing if name not in bound.arguments}}
+        return typing.cast("R", name_outputs(self.name, self.outputs, self.function(*args, **kwargs)))
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<step {self.name!r}>"
+
+
+class Pipeline(Generic[P, R]):
+    """A function that composes steps. Made by `pipeline`."""
+
+    def __init__(self, function: Callable[P, R], *, name: str | None = None, options: PipelineOptions) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = name or function.__name__
+        self.options = options
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run it here and now; inside another pipeline that is being composed, add its steps to that one."""
+        composition = _COMPOSITION.get()
+        if composition is None:
+            return self.function(*args, **kwargs)
+        with composition.nested(self):
+            return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.name!r}>"
+
+
+@overload
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
+@overload
+def step(
+    *, name: str | None = None, outputs: Sequence[str] = (), **settings: Any
+) -> Callable[[Callable[P, R]], Step[P, R]]: ...
+def step(
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    outputs: Sequence[str] = (),
+    **settings: Any,
+) -> Step[P, R] | Callable[[Callable[P, R]], Step[P, R]]:
+    """Make a function a step.
+
+    Args:
+        function: The function; filled in by Python when the decorator stands without arguments.
+        name: The step's name; the function's name by default.
+        outputs: Names of several outputs. The function then returns a tuple of that length, or a mapping with these
+            keys. A function annotated to return a `NamedTuple` has its fields as outputs.
+        **settings: Those of `StepSettings`: run_if, retries, retry_delay, retry_backoff, timeout, cache, resources,
+            environment, step_operator.
+
+    Raises:
+        ConfigurationError: a setting is unknown or has no sense.
+    """
+    _known_settings(settings)
+
+    def decorate(function: Callable[P, R]) -> Step[P, R]:
+        return Step(function, name=name, outputs=outputs, settings=StepSettings(**settings))
+
+    return decorate if function is None else decorate(function)
+
+
+@overload
+def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]: ...
+@overload
+def pipeline(
+    *,
+    name: str | None = None,
+    cache: bool = False,
+    retries: int | None = None,
+    timeout: float | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
+def pipeline(
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    cache: bool = False,
+    retries: int | None = None,
+    timeout: float | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Pipeline[P, R] | Callable[[Callable[P, R]], Pipeline[P, R]]:
+    """Make a function a pipeline: its body calls steps and passes their outputs on.
+
+    Args:
+        function: The function; filled in by Python when the decorator stands without arguments.
+        name: The pipeline's name; the function's name by default.
+        cache: Whether its steps may take outputs of an earlier run with the same wheel, parameters and inputs.
+        retries: Retries of each step that does not say it itself.
+        timeout: Seconds for each attempt of a step that does not say it itself.
+        environment: Environment variables for all its steps.
+    """
+    options = PipelineOptions(cache=cache, retries=retries, timeout=timeout, environment=environment or {})
+
+    def decorate(function: Callable[P, R]) -> Pipeline[P, R]:
+        return Pipeline(function, name=name, options=options)
+
+    return decorate if function is None else decorate(function)
+
+
+def compose(pipeline: Pipeline[Any, Any], arguments: Mapping[str, Any]) -> tuple[list[Call], Any]:
+    """Call a pipeline's function with recording steps.
+
+    Returns:
+        The calls in the order in which they were made, and what the function returned (handles, or values with
+        handles in them).
+    """
+    composition = Composition(pipeline.options)
+    token = _COMPOSITION.set(composition)
+    try:
+        result = pipeline.function(**arguments)
+    except RecursionError:
+        raise ConfigurationError(
+            f"pipeline {pipeline.name!r} calls itself without an end", hint="a pipeline must not contain itself"
+        ) from None
+    finally:
+        _COMPOSITION.reset(token)
+    return composition.calls, result
+
+
+def bind_partially(
+    function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Bind a step's arguments by name, leaving out what is injected.
+
+    Raises:
+        ConfigurationError: an argument is missing or unknown; the message names the step.
+    """
+    signature = inspect.signature(function)
+    injected = session_parameters(function)
+    try:
+        bound = signature.bind_partial(*args, **kwargs)
+    except TypeError as error:
+        raise ConfigurationError(f"step {name!r}: {error}", hint=f"it is declared as {name}{signature}") from None
+    arguments = dict(bound.arguments)
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            arguments.update(arguments.pop(parameter.name, {}))
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
+            if parameter.name in arguments or parameter.default is parameter.empty:
+                raise ConfigurationError(
+                    f"step {name!r}: parameter {parameter.name!r} is positional only; a step's arguments go by name"
+                )
+        elif parameter.default is parameter.empty and parameter.name not in (*arguments, *injected):
+            raise ConfigurationError(
+                f"step {name!r}: argument {parameter.name!r} is missing", hint=f"it is declared as {name}{signature}"
+            )
+    return arguments
+
+
+def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return a function's annotations, resolved; one that cannot be resolved stays the text that it was written as."""
+    function = inspect.unwrap(function)
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # noqa: BLE001 - names under TYPE_CHECKING and the like: resolve what can be
+        pass
+    raw = dict(getattr(function, "__annotations__", {}))
+    scope = {**vars(typing), **vars(sys.modules.get(function.__module__, typing))}
+    for name, annotation in raw.items():
+        if isinstance(annotation, str):
+            try:
+                raw[name] = eval(annotation, scope)  # noqa: S307 - the user's own annotation, as get_type_hints does
+            except Exception:  # noqa: BLE001, S112 - it stays text
+                continue
+    return raw
+
+
+def session_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of the parameters that are annotated as a `SparkSession`."""
+    raw = getattr(inspect.unwrap(function), "__annotations__", {})
+    if not any("SparkSession" in str(annotation) for annotation in raw.values()):
+        return ()
+    return tuple(
+        name for name, annotation in annotations_of(function).items() if name != "return" and _is_session(annotation)
+    )
+
+
+def spark_session() -> Any:
+    """Return the process's one `SparkSession`, made on first use from the configuration of the process."""
+    from pyspark.sql import SparkSession
+
+    return SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
+
+
+def name_outputs(step_name: str, names: Sequence[str], value: Any) -> Any:
+    """Return a step's several outputs as a named tuple; a step with one output gives its value unchanged.
+
+    Raises:
+        ValueError: the value does not have the outputs that the step declares.
+    """
+    if not names:
+        return value
+    declared = ", ".join(names)
+    if isinstance(value, Mapping):
+        if set(value) != set(names):
+            raise ValueError(f"step {step_name!r} declares the outputs {declared} but returned the keys {sorted(value)}")
+        values = [value[name] for name in names]
+    elif isinstance(value, tuple | list):
+        if len(value) != len(names):
+            raise ValueError(f"step {step_name!r} declares {len(names)} outputs ({declared}) but returned {len(value)}")
+        values = list(value)
+    else:
+        raise ValueError(
+            f"step {step_name!r} declares the outputs {declared} but returned one {type(value).__name__}"
+        )
+    return _output_tuple(tuple(names))(*values)
+
+
+@functools.cache
+def _output_tuple(names: tuple[str, ...]) -> Callable[..., Any]:
+    return namedtuple("StepOutputs", names)  # noqa: PYI024 - the fields are known at run time only
+
+
+def _is_session(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return annotation.split("[")[-1].rstrip("]").split("|")[0].strip().rpartition(".")[2] == "SparkSession"
+    if isinstance(annotation, type):
+        return annotation.__name__ == "SparkSession" and annotation.__module__.startswith("pyspark")
+    return any(_is_session(argument) for argument in typing.get_args(annotation))
+
+
+def _named_tuple_fields(function: Callable[..., Any]) -> tuple[str, ...]:
+    annotation = getattr(function, "__annotations__", {}).get("return")
+    if annotation is None:
+        return ()
+    if isinstance(annotation, str):
+        annotation = annotations_of(function).get("return")
+    if isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
+        return tuple(annotation._fields)
+    return ()
+
+
+def _known_settings(settings: Mapping[str, Any]) -> None:
+    from wheelrun.errors import nearest
+
+    for name in settings:
+        if name not in StepSettings.__dataclass_fields__:
+            near = nearest(name, StepSettings.__dataclass_fields__)
+            raise ConfigurationError(
+                f"a step has no setting {name!r}",
+                hint=f"did you mean {near!r}?" if near else f"known: {', '.join(StepSettings.__dataclass_fields__)}",
+            )
