@@ -55,7 +55,8 @@ class Runner(Protocol):
 
     def __call__(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
-    ) -> Completed: ...
+    ) -> Completed:
+        """Run `argv` in the folder `cwd` with the environment `env` for at most `timeout` seconds."""
 
 
 def build_with_backend(
@@ -210,7 +211,7 @@ def _check(completed: Completed, source: Path, timeout: float, *, isolated: bool
     if completed.timed_out:
         raise BuildError(
             f"the build of {source.name} took longer than {timeout:g} seconds and was ended",
-            hint="Raise build_timeout in [tool.wheelrun.package], or look in the output for what it waits for.",
+            hint="Raise build_timeout in [tool.wheelrun.package], or see in its output what it waits for.",
             detail=completed.output,
         )
     if completed.returncode != 0:

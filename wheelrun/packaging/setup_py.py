@@ -13,11 +13,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wheelrun.packaging.project import Layout
-from wheelrun.packaging.snapshot import Entry, Tree
 from wheelrun.packaging.templates import read_template
+
+if TYPE_CHECKING:
+    from wheelrun.packaging.snapshot import Entry, Tree
 
 #: Distributions that the cluster brings: a second copy of them breaks the first.
 CLUSTER_DISTRIBUTIONS = ("pyspark", "databricks-connect")
