@@ -1,13 +1,12 @@
 """What never ships, decided in one place: built-in rules and the project's ignore files.
 
 The built-in rules come first and cannot be taken back. Then a `.wheelrunignore` at the root speaks alone if
-there is one; else git's files do, with git's precedence: the `.gitignore` nearest to a file first, up to the top
-of the repository that holds the project, then `.git/info/exclude`. A folder that a rule leaves out is not walked.
+there is one; else git's files do, with git's precedence: the `.gitignore` nearest to a file first, up to the
+top of the repository that holds the project, then `.git/info/exclude`. A folder left out is not walked.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +73,22 @@ _ENVIRONMENT = Rule(text="virtual environment", source=BUILT_IN)
 _OUTPUT = Rule(text="build output", source=BUILT_IN)
 
 
+def never_ships(relpath: str) -> Rule | None:
+    """Return the built-in rule that a path, or a folder that it is in, falls under by its name alone."""
+    for name in relpath.split("/"):
+        if rule := _by_name(name):
+            return rule
+    return None
+
+
+def _by_name(name: str) -> Rule | None:
+    if name in _NAME_RULES:
+        return _NAME_RULES[name]
+    if name.endswith(_ANY_SUFFIX):
+        return next(rule for end, rule in _SUFFIX_RULES.items() if name.endswith(end))
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _IgnoreFile:
     """One ignore file in force.
@@ -112,10 +127,8 @@ class Folder:
 
     def check(self, name: str, *, is_dir: bool) -> Rule | None:
         """Return the rule that leaves this child out, as far as its name tells."""
-        if name in _NAME_RULES:
-            return _NAME_RULES[name]
-        if name.endswith(_ANY_SUFFIX):
-            return next(rule for end, rule in _SUFFIX_RULES.items() if name.endswith(end))
+        if rule := _by_name(name):
+            return rule
         if not self._heads:
             return None
         key = byte_text(name)
@@ -136,12 +149,8 @@ class Folder:
         prefix = f"{self._prefix}{name}/"
         files = self._files
         if _GIT_FILE in names and self._rules.uses_git:
-            files = (
-                *_read(
-                    self._rules.root / prefix / _GIT_FILE, prefix + _GIT_FILE, cut=len(os.fsencode(prefix))
-                ),
-                *files,
-            )
+            own = self._rules.root / prefix / _GIT_FILE
+            files = (*_read(own, prefix + _GIT_FILE, cut=len(byte_text(prefix))), *files)
         return Folder(self._rules, prefix, files)
 
 
