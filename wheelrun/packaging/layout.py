@@ -54,13 +54,32 @@ def arrange(project: Project, found: Found) -> Arranged:
     arranged.excluded = _grouped(left, reasons, arranged.entries)
     if project.layout is Layout.SRC:
         _refuse_collisions(arranged.entries)
-        modules = [entry.path for entry in left if _is_missed(entry.path)]
-        if modules:
+        missed = [entry.path for entry in left if _is_missed(entry.path)]
+        if missed:
             arranged.warnings.append(
-                f"Python outside src/ does not ship: {summary(modules)}; "
+                f"Python outside src/ does not ship: {summary(missed)}; "
                 "name it in [tool.wheelrun.package] include if the run needs it"
             )
     return arranged
+
+
+def missed_modules(entries: Iterable[Entry], shipped: Iterable[str], reason: str) -> tuple[str, ...]:
+    """Return a warning that names the Python files that a backend's wheel lacks, none if it has all.
+
+    Args:
+        entries: The project's files.
+        shipped: The wheel's files.
+        reason: How the warning begins.
+    """
+    names = set(shipped)
+    missed = [
+        entry.path
+        for entry in entries
+        # A backend may strip the first folder or two, as of `src/`, but keeps the rest.
+        if _is_missed(entry.path)
+        and names.isdisjoint("/".join(entry.path.split("/")[start:]) for start in range(3))
+    ]
+    return (f"{reason} {summary(missed)}",) if missed else ()
 
 
 def _outside_packages(entries: Iterable[Entry]) -> dict[str, str]:
