@@ -1,4 +1,4 @@
-"""The wheel of wheelrun itself, for the cluster, out of an installed wheel, an editable install or a checkout."""
+"""The wheel of wheelrun itself, for the cluster: of an installed wheel, an editable install or a checkout."""
 
 from __future__ import annotations
 
