@@ -109,7 +109,7 @@ class RunRecord:
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # in ASCII order; without i, l, o and u, which are misread
 _CLOCK_STEP = 300 * 1_000_000  # microseconds; a clock that was set back by more than this is believed
 _id_lock = threading.Lock()
-_last_tick = 0
+_last_tick = -1
 
 
 def new_run_id(now: float, *, after: str | None = None) -> str:
@@ -126,7 +126,7 @@ def new_run_id(now: float, *, after: str | None = None) -> str:
     global _last_tick
     tick = int(now * 1_000_000)
     with _id_lock:
-        for last in (_last_tick, _tick_of(after) if after else 0):
+        for last in (_last_tick, _tick_of(after) if after else -1):
             if 0 <= last - tick < _CLOCK_STEP:
                 tick = last + 1
         _last_tick = tick
@@ -140,14 +140,14 @@ def _base32(number: int, width: int) -> str:
 
 
 def _tick_of(run_id: str) -> int:
-    """Return the microsecond, since the epoch, at which an id was made; 0 for an id of another form."""
+    """Return the microsecond, since the epoch, at which an id was made; -1 for an id of another form."""
     try:
         day, clock, rest = run_id.split("-")
         date = (int(day[:4]), int(day[4:6]), int(day[6:8]), int(clock[:2]), int(clock[2:4]), int(clock[4:6]))
         micros = sum(_DIGITS.index(char) << 5 * place for place, char in enumerate(reversed(rest[:4])))
         return calendar.timegm(date) * 1_000_000 + micros
     except ValueError:
-        return 0
+        return -1
 
 
 # --- rules ------------------------------------------------------------------------------------------------
