@@ -37,7 +37,7 @@ def wheel_version(path: Path) -> str:
     with _opened(path) as archive:
         dist_info = _dist_info(archive, path)
         metadata = _text(archive, f"{dist_info}/METADATA", path)
-    for field, value in _fields(_lines(metadata)):
+    for field, value in _fields(_split_head(metadata)[0]):
         if field == "version":
             return value
     raise BuildError(f"{path.name}: METADATA has no version")
