@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from wheelrun.errors import UsageError, nearest
-from wheelrun.pipeline import annotations_of, session_parameters
+from wheelrun.pipelines import annotations_of, session_parameters
 
 
 class _Unfit(ValueError):

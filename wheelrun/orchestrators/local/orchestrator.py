@@ -1,0 +1,315 @@
+"""`LocalOrchestrator`: runs on this machine, from the built wheel, in processes that outlive the client."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+import wheelrun
+from wheelrun.config import Stack, cache_dir
+from wheelrun.deployment import Deployment, WheelRef
+from wheelrun.errors import ClusterError, ConfigurationError
+from wheelrun.orchestrators.base import (
+    BaseOrchestrator,
+    BaseOrchestratorConfig,
+    BaseOrchestratorFlavor,
+    Capabilities,
+    LogLine,
+    Request,
+    RunHandle,
+    local_path,
+)
+from wheelrun.orchestrators.local import processes
+from wheelrun.runtime.alive import RunLock, is_held
+from wheelrun.orchestrators.local.launch import Launch, lock_path, pid_path
+from wheelrun.orchestrators.local.log_files import read_logs
+from wheelrun.orchestrators.local.supervisor import end
+from wheelrun.orchestrators.wheeled import WheeledOrchestrator, missing_wheel
+from wheelrun.packaging.cache import WheelCache
+from wheelrun.packaging.wheel import Wheel
+from wheelrun.runtime.events import EventLog, EventReader, fold
+from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
+from wheelrun.runtime.masking import public
+from wheelrun.states import ErrorInfo, RunState, RunStatus
+
+DEFAULT_CONF: Mapping[str, str] = {
+    "spark.master": "local[*]",
+    "spark.ui.enabled": "false",  # its port is open to the network and takes a second to start
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+"""Spark configuration of local runs, below the target's and the submission's."""
+
+_BOOTSTRAP = (
+    "import sys; sys.path[0] = ''; sys.path.pop(0); sys.path.append({package!r}); "
+    "from wheelrun.orchestrators.local.supervisor import main; main()"
+)
+
+
+class LocalOrchestratorConfig(BaseOrchestratorConfig):
+    """The settings of a local target."""
+
+    master: str = Field(default="local[*]", description="Spark's master: local, local[N] or local[*]")
+    python: str | None = Field(default=None, description="The Python that runs the steps; by default wheelrun's own")
+    working_directory: str | None = Field(
+        default=None, description="Where the steps run; by default where the submission was made"
+    )
+    max_parallel_steps: int = Field(default=1, ge=1, description="How many independent steps may run at once")
+    synchronous: bool = Field(default=False, description="Whether `run` returns after the run's end")
+
+    @property
+    def is_synchronous(self) -> bool:
+        """Whether `run` returns after the run's end rather than before it."""
+        return self.synchronous
+
+
+class LocalOrchestrator(WheeledOrchestrator):
+    """Runs a deployment on this machine.
+
+    A supervisor process is started in a session of its own; it forks a worker that runs the steps one after the other
+    (or `max_parallel_steps` at once) with one Spark session. Both leave their words in the run's folder. Steps run
+    from the unpacked wheel, and the working tree is off the path: what does not ship is missing here too.
+    """
+
+    capabilities = Capabilities(
+        parallel_steps=True,
+        strict_resources=False,
+        live_logs=True,
+        cancel=True,
+        resume=True,
+        survives_client=True,
+    )
+    flavor = "local"
+
+    @property
+    def config(self) -> LocalOrchestratorConfig:
+        """The typed settings."""
+        assert isinstance(self._config, LocalOrchestratorConfig)
+        return self._config
+
+    def prepare(self, deployment: Deployment, stack: Stack, run_id: str) -> Request:
+        """Return what the supervisor will be given."""
+        directory = Path(self.config.working_directory or Path.cwd()).expanduser().absolute()
+        if not directory.is_dir():
+            raise ConfigurationError(f"working_directory {directory} is not a folder", hint="make it, or name another")
+        root = local_path(stack.artifact_root)
+        content: dict[str, Any] = {
+            "python": self.config.python or sys.executable,
+            "artifact_root": str(root),
+            "working_directory": str(directory),
+            "wheels": [wheel.file for wheel in _wheels(deployment)],
+            "max_parallel_steps": self.config.max_parallel_steps,
+            "timeout": deployment.timeout,
+        }
+        conf = {**DEFAULT_CONF, "spark.master": self.config.master, "spark.app.name": deployment.name, **stack.conf}
+        return Request(
+            orchestrator=self.flavor, run_id=run_id, content=content, environment=dict(stack.environment), conf=conf
+        )
+
+    def prepare_or_run_pipeline(
+        self, deployment: Deployment, stack: Stack, environment: Mapping[str, str]
+    ) -> Iterator[Mapping[str, Any]]:
+        """Put wheels and deployment into the run's folder and start the supervisor; yields where it can be found."""
+        del environment  # the worker is given the stack's own, and the run's id
+        run_id = self.get_orchestrator_run_id()
+        request = self.prepare(deployment, stack, run_id)
+        root = ArtifactRoot(local_path(stack.artifact_root))
+        self.ship(root)
+        paths = root.run(run_id)
+        deployment = deployment.with_settings(
+            conf=public(request.conf),
+            environment=public(request.environment),
+            max_parallel_steps=self.config.max_parallel_steps,
+        )
+        write_atomically(paths.deployment, deployment.to_json().encode())
+        yield {"run_folder": str(paths.path), "working_directory": request.content["working_directory"]}
+        yield from self._start(deployment, request, root)
+
+    def resume(self, run: RunHandle, deployment: Deployment, stack: Stack) -> Iterator[Mapping[str, Any]]:
+        """Start another supervisor on the run; the steps that succeeded keep their outputs."""
+        self._run_id = run.id
+        try:
+            root = ArtifactRoot(local_path(run.artifact_root))
+            paths = root.run(run.id)
+            if is_held(lock_path(paths.path)):
+                raise ConfigurationError(f"run {run.id} is still running", hint=f"wheelrun logs -f {run.id}")
+            status = self._folded(paths)
+            again = [step.name for step in status.steps if not step.state.is_success]
+            log = EventLog(paths.events)
+            log.emit("resume", steps=again)
+            log.close()
+            directory = run.metadata.get("working_directory")
+            if directory and self.config.working_directory is None:
+                self._config = self.config.model_copy(update={"working_directory": directory})
+            yield from self.prepare_or_run_pipeline(deployment, stack, {})
+        finally:
+            self._run_id = None
+
+    def fetch_status(self, run: RunHandle) -> RunStatus:
+        """Return where a run is, from its events; a run whose processes are gone without a word has failed."""
+        paths = self._paths(run)
+        held = is_held(lock_path(paths.path))  # looked at first: what is written before the lock goes is then read
+        status = self._folded(paths)
+        if status.state.is_terminal or held:
+            return status
+        if not paths.events.exists():
+            message = "the submission was interrupted before the run was started"
+        else:
+            message = "the run's processes ended without a word: killed, or the machine went down"
+        error = ErrorInfo(category="cluster", message=message, hint=f"wheelrun resume {run.id}")
+        log = EventLog(paths.events)
+        end(log, status, RunState.FAILED, error)
+        log.close()
+        return self._folded(paths)
+
+    def cancel(self, run: RunHandle) -> None:
+        """End a run and everything that it started, the JVM included; within 10 seconds."""
+        paths = self._paths(run)
+        lock = lock_path(paths.path)
+        pid = _supervisor(paths)
+        if pid is not None and is_held(lock):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            limit = time.monotonic() + 8
+            while is_held(lock) and time.monotonic() < limit:
+                time.sleep(0.02)
+            if is_held(lock):
+                processes.end_session(pid, grace=0)
+        status = self._folded(paths)
+        if not status.state.is_terminal:
+            log = EventLog(paths.events)
+            end(log, status, RunState.CANCELLED, ErrorInfo(category="cancelled", message="the run was cancelled"))
+            log.close()
+
+    def logs(
+        self, run: RunHandle, *, step: str | None = None, stream: str | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """Yield what the run's processes wrote."""
+        paths = self._paths(run)
+
+        def has_ended() -> bool:
+            return self.fetch_status(run).state.is_terminal
+
+        yield from read_logs(paths, step=step, stream=stream, follow=follow, has_ended=has_ended)
+
+    def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
+        """Check that the artifact root can be written."""
+        root = local_path(stack.artifact_root)
+        try:
+            write_atomically(root / ".probe", b"")
+            (root / ".probe").unlink()
+        except OSError as error:
+            return [("artifact root", f"{root} cannot be written: {error.strerror}", "set artifact_root to a folder of yours")]
+        return [("artifact root", None, None)]
+
+    def _start(self, deployment: Deployment, request: Request, root: ArtifactRoot) -> Iterator[Mapping[str, Any]]:
+        paths = root.run(request.run_id)
+        launch = Launch(
+            run_id=request.run_id,
+            artifact_root=str(root.path),
+            code=tuple(str(self._unpacked(wheel, root)) for wheel in _wheels(deployment)),
+            source_root=str(self.source_root or Path.cwd()),
+            working_directory=request.content["working_directory"],
+            environment=request.environment,
+            conf=request.conf,
+            timeout=deployment.timeout,
+            cache_dir=str(cache_dir(os.environ)),
+        )
+        lock = RunLock(lock_path(paths.path))
+        if not lock.acquire():
+            raise ConfigurationError(f"run {request.run_id} is already running", hint=f"wheelrun logs -f {request.run_id}")
+        try:
+            process = _spawn(request.content["python"], launch, paths, lock)
+        finally:
+            lock.release()
+        yield {"pid": process.pid}
+
+    def _unpacked(self, wheel: WheelRef, root: ArtifactRoot) -> Path:
+        path = root.wheel(wheel.name, wheel.digest, wheel.file)
+        if not path.exists():
+            raise missing_wheel(path)
+        return WheelCache(cache_dir(os.environ)).unpacked(
+            Wheel(
+                path=path, name=wheel.name, version=wheel.version, digest=wheel.digest, files=(), size=path.stat().st_size
+            )
+        )
+
+    def _paths(self, run: RunHandle) -> RunPaths:
+        return ArtifactRoot(local_path(run.artifact_root)).run(run.id)
+
+    def _folded(self, paths: RunPaths) -> RunStatus:
+        names: list[str] = []
+        with contextlib.suppress(FileNotFoundError):
+            deployment = Deployment.from_json(paths.deployment.read_text(encoding="utf-8"))
+            names = [spec.name for spec in deployment.steps]
+        return fold(names, EventReader(paths.events).read())
+
+
+class LocalOrchestratorFlavor(BaseOrchestratorFlavor):
+    """The registry entry of `LocalOrchestrator`."""
+
+    @property
+    def name(self) -> str:
+        """The name that a target's `orchestrator` key uses."""
+        return "local"
+
+    @property
+    def config_class(self) -> type[BaseOrchestratorConfig]:
+        """The class of the typed settings."""
+        return LocalOrchestratorConfig
+
+    @property
+    def implementation_class(self) -> type[BaseOrchestrator]:
+        """The orchestrator's class."""
+        return LocalOrchestrator
+
+
+def _wheels(deployment: Deployment) -> tuple[WheelRef, ...]:
+    return (*((deployment.wheel,) if deployment.wheel else ()), *deployment.also)
+
+
+def _supervisor(paths: RunPaths) -> int | None:
+    try:
+        return int(pid_path(paths.path).read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _spawn(python: str, launch: Launch, paths: RunPaths, lock: RunLock) -> subprocess.Popen[bytes]:
+    paths.stdout.parent.mkdir(parents=True, exist_ok=True)
+    package = str(Path(wheelrun.__file__).resolve().parent.parent)
+    with _appending(paths.stdout) as stdout, _appending(paths.stderr) as stderr:
+        try:
+            process = subprocess.Popen(
+                [python, "-c", _BOOTSTRAP.format(package=package), str(lock.descriptor)],
+                stdin=subprocess.PIPE,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+                pass_fds=(lock.descriptor,),
+            )
+        except OSError as error:
+            raise ClusterError(f"{python} cannot be started: {error.strerror}", hint="set the target's python") from error
+    assert process.stdin is not None
+    with process.stdin as stream:
+        stream.write(launch.to_json().encode())
+    return process
+
+
+@contextlib.contextmanager
+def _appending(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,223 @@
+"""The process that outlives the client: it forks workers that run the steps, ends what takes too long, tells what died.
+
+It imports little and does no user code, so that it can be relied on to tell the truth about a worker that exited, was killed,
+or never returns. A worker that died is followed by another while there are steps left that may run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from wheelrun.deployment import Deployment
+from wheelrun.orchestrators.local import processes
+from wheelrun.orchestrators.local.launch import Launch, pid_path
+from wheelrun.runtime.events import Event, EventLog, EventReader, fold, parse
+from wheelrun.runtime.execute import conclude, retry_delay
+from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
+from wheelrun.states import ErrorInfo, RunState, RunStatus
+
+GRACE = 5.0
+"""Seconds that a worker has, after a step's timeout, to end the step itself."""
+
+RESTART = 75
+"""A worker's exit status when it told its step's end but can run no more (its JVM died)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Supervisor:
+    """Supervises one run until its end.
+
+    Attributes:
+        launch: What to run.
+        deployment: Its steps.
+        log: Where events go.
+        lock: The inherited descriptor of the run's lock, which workers must not hold.
+    """
+
+    launch: Launch
+    deployment: Deployment
+    log: EventLog
+    lock: int
+    _cancelled: bool = False
+    _began: float = field(default_factory=time.monotonic)
+    _limits: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> RunPaths:
+        """The run's paths."""
+        return ArtifactRoot(Path(self.launch.artifact_root)).run(self.launch.run_id)
+
+    def run(self) -> None:
+        """Fork workers until no step is left, and tell the run's end."""
+        signal.signal(signal.SIGTERM, self._cancel)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        while True:
+            before = self._status()
+            status, why = self._watch(*self._fork())
+            processes.end_session(os.getsid(0), without={os.getpid()}, grace=GRACE / 2)
+            if self._after(before, status, why):
+                return
+
+    def _fork(self) -> tuple[int, int]:
+        """Start a worker; return its pid and the descriptor on which its events come."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(writer)
+            return pid, reader
+        code = 70
+        try:
+            os.close(reader)
+            os.close(self.lock)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.setpgid(0, 0)
+            from wheelrun.orchestrators.local.worker import work
+
+            code = work(self.launch, self.deployment, writer)
+        except BaseException:  # noqa: BLE001 - it is told in the log, and the exit status tells the parent
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(Exception):
+                    stream.flush()
+            os._exit(code)
+
+    def _watch(self, pid: int, reader: int) -> tuple[int, str]:
+        """Wait for a worker's end; return its wait status and, if it was ended from here, why."""
+        self._limits.clear()
+        pending, why = b"", ""
+        with os.fdopen(reader, "rb", buffering=0) as pipe:
+            while True:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended:
+                    return status, why
+                readable, _, _ = select.select([pipe], [], [], 0.05 if why else 0.2)
+                if readable:
+                    data = pipe.read(65536)
+                    if not data:  # the worker closed it: its end is near
+                        return os.waitpid(pid, 0)[1] if not why else self._reap(pid), why
+                    *whole, pending = (pending + data).split(b"\n")
+                    self._note(parse(b"\n".join(whole)))
+                why = why or self._reason_to_end()
+                if why:
+                    return self._reap(pid), why
+
+    def _reap(self, pid: int) -> int:
+        """End a worker and all that it started; return its wait status."""
+        processes.end_session(os.getsid(0), without={os.getpid()}, grace=GRACE / 2)
+        return os.waitpid(pid, 0)[1]
+
+    def _note(self, events: list[Event]) -> None:
+        for event in events:
+            if event["event"] != "step":
+                continue
+            if event["state"] == "running" and event.get("timeout"):
+                self._limits[event["step"]] = time.monotonic() + event["timeout"] + GRACE
+            else:
+                self._limits.pop(event["step"], None)
+
+    def _reason_to_end(self) -> str:
+        now = time.monotonic()
+        if self._cancelled:
+            return "cancelled"
+        if self.launch.timeout is not None and now - self._began > self.launch.timeout:
+            return "run timeout"
+        return next((f"step timeout {name}" for name, limit in self._limits.items() if now > limit), "")
+
+    def _after(self, before: RunStatus, wait_status: int, why: str) -> bool:
+        """Tell what a worker left untold; return whether the run has ended."""
+        status = self._status()
+        if why == "cancelled" or self._cancelled:
+            end(self.log, status, RunState.CANCELLED, ErrorInfo(category="cancelled", message="the run was cancelled"))
+            return True
+        if why == "run timeout":
+            message = f"the run took longer than {self.launch.timeout:g} s"
+            end(self.log, status, RunState.FAILED, ErrorInfo(category="timeout", type="RunTimeout", message=message))
+            return True
+        if status.state.is_terminal:
+            return True
+        running = [step for step in status.steps if step.state is RunState.RUNNING]
+        for step in running:
+            spec = self.deployment.step(step.name)
+            if why == f"step timeout {step.name}":
+                error = ErrorInfo(
+                    category="timeout",
+                    type="StepTimeout",
+                    message=f"step {step.name!r} took longer than {spec.timeout:g} s",
+                )
+            else:
+                error = died(step.name, wait_status)
+            delay = retry_delay(spec, step.attempts)
+            self.log.emit(
+                "step", step=step.name, state=RunState.FAILED, attempt=step.attempts, error=error, retry_in=delay
+            )
+            if delay:
+                time.sleep(delay)
+        after = self._status()
+        if all(step.state.is_terminal for step in after.steps):
+            conclude(self.deployment, self.paths, self.log)
+            return True
+        if [s.state for s in after.steps] == [s.state for s in before.steps] and not running:
+            message = f"the run's process ended before it could do anything ({words(wait_status)})"
+            error = ErrorInfo(category="cluster", message=message, hint="its own words are in the run's log")
+            end(self.log, after, RunState.FAILED, error)
+            return True
+        return False
+
+    def _status(self) -> RunStatus:
+        names = [spec.name for spec in self.deployment.steps]
+        return fold(names, EventReader(self.paths.events).read())
+
+    def _cancel(self, _signal: int, _frame: FrameType | None) -> None:
+        self._cancelled = True
+
+
+def end(log: EventLog, status: RunStatus, state: RunState, error: ErrorInfo) -> None:
+    """Tell that a run has ended before its steps did: each step that had not ended, then the run."""
+    for step in status.steps:
+        if step.state is RunState.RUNNING:
+            log.emit("step", step=step.name, state=state, attempt=step.attempts, error=error)
+        elif not step.state.is_terminal:
+            log.emit("step", step=step.name, state=RunState.SKIPPED, reason=error.message)
+    log.emit("run", state=state, error=error)
+
+
+def died(step: str, wait_status: int) -> ErrorInfo:
+    """Return the error of a step whose process ended under it."""
+    hint = None
+    if os.WIFSIGNALED(wait_status) and os.WTERMSIG(wait_status) == signal.SIGKILL:
+        hint = "out of memory? the system kills what takes too much"
+    message = f"the process ended while step {step!r} was running: {words(wait_status)}"
+    return ErrorInfo(category="user code", type="ProcessDied", message=message, hint=hint)
+
+
+def words(wait_status: int) -> str:
+    """Say how a process ended."""
+    if os.WIFSIGNALED(wait_status):
+        return f"killed by {signal.Signals(os.WTERMSIG(wait_status)).name}"
+    return f"exit status {os.WEXITSTATUS(wait_status)}"
+
+
+def main() -> None:
+    """Read a launch from standard input and supervise it. Arguments: the lock's descriptor."""
+    launch = Launch.from_json(sys.stdin.read())
+    sys.stdin.close()
+    os.open(os.devnull, os.O_RDONLY)  # takes the place of standard input
+    lock = int(sys.argv[1])
+    paths = ArtifactRoot(Path(launch.artifact_root)).run(launch.run_id)
+    write_atomically(pid_path(paths.path), str(os.getpid()).encode())
+    log = EventLog(paths.events)
+    deployment = Deployment.from_json(paths.deployment.read_text(encoding="utf-8"))
+    Supervisor(launch=launch, deployment=deployment, log=log, lock=lock).run()
+    pid_path(paths.path).unlink(missing_ok=True)

@@ -1,0 +1,98 @@
+"""The process that runs a local run's steps, from the unpacked wheels and not from the working tree."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+from wheelrun.deployment import Deployment
+from wheelrun.errors import ConfigurationError
+from wheelrun.orchestrators.local.launch import Launch
+from wheelrun.orchestrators.local.working_tree import hide
+from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
+from wheelrun.runtime.events import EventLog
+from wheelrun.runtime.execute import Execution, SessionLostError
+from wheelrun.runtime.java import find_java, java_environment
+from wheelrun.runtime.layout import ArtifactRoot
+from wheelrun.runtime.session import Gateway, jvm_is_alive, stop_session
+
+
+def work(launch: Launch, deployment: Deployment, events: int) -> int:
+    """Run the steps that are left; return the process's exit status.
+
+    Args:
+        launch: What to run.
+        deployment: Its steps.
+        events: A descriptor that gets each event too; it closes when this process ends.
+    """
+    from wheelrun.orchestrators.local.supervisor import RESTART
+
+    _die_with_parent()
+    os.environ.update(launch.environment)
+    os.environ[RUN_ID_VARIABLE] = launch.run_id
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ["PYTHONPATH"] = os.pathsep.join([*launch.code, *_inherited_path()])
+    os.chdir(launch.working_directory)
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    hide(Path(launch.source_root))
+    sys.path[:0] = list(launch.code)
+    root = ArtifactRoot(Path(launch.artifact_root))
+    gateway = _start_gateway(launch) if deployment.uses_spark else None
+    execution = Execution(
+        deployment=deployment,
+        run_id=launch.run_id,
+        root=root,
+        log=EventLog(root.run(launch.run_id).events, also=events),
+        code=tuple(Path(folder) for folder in launch.code),
+        ready=gateway.ready if gateway else lambda: None,
+        session_alive=lambda: jvm_is_alive(gateway),
+    )
+    try:
+        execution.run_all()
+    except SessionLostError:
+        return RESTART
+    finally:
+        if gateway is not None:
+            if gateway.is_alive:
+                stop_session()
+            gateway.close()
+    return 0
+
+
+def _start_gateway(launch: Launch) -> Gateway | None:
+    try:
+        java = find_java(os.environ, shim_dir=Path(launch.cache_dir))
+    except ConfigurationError:
+        if "SPARK_REMOTE" in os.environ:
+            return None
+        raise
+    os.environ.update(java_environment(java))
+    gateway = Gateway(launch.conf, os.environ)
+    # the import takes as long as a part of the JVM's start, so the two go side by side
+    threading.Thread(target=_import_pyspark, daemon=True).start()
+    return gateway
+
+
+def _import_pyspark() -> None:
+    import pyspark.sql  # noqa: F401
+
+
+def _inherited_path() -> list[str]:
+    return [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+
+
+def _die_with_parent() -> None:
+    """End this process's group when the supervisor ends, however it ends: a pipe that only it holds then closes."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        import time
+
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.killpg(os.getpgrp(), 9)
+
+    threading.Thread(target=watch, daemon=True).start()

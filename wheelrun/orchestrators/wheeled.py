@@ -1,0 +1,142 @@
+"""`WheeledOrchestrator`: an orchestrator that runs a wheel made from the user's repository."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from abc import ABC
+from collections.abc import Sequence
+from pathlib import Path
+
+from wheelrun.deployment import WheelRef
+from wheelrun.errors import PackagingError, UploadError
+from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig
+from wheelrun.packaging.wheel import Wheel
+from wheelrun.runtime.layout import ArtifactRoot
+
+
+class WheeledOrchestrator(BaseOrchestrator, ABC):
+    """Base class of orchestrators that run steps from a wheel.
+
+    The three public methods are the road from a repository to a wheel in the open; `wheelrun.packaging.builder.build`
+    walks the same road with a cache and the guards.
+
+    Args:
+        config: The typed settings.
+        name: The target's name, for messages.
+        source_root: The repository; by default the nearest project at or above the working directory.
+        wheels: The wheels that a run needs, the project's own first.
+    """
+
+    def __init__(
+        self,
+        config: BaseOrchestratorConfig,
+        *,
+        name: str = "",
+        source_root: Path | None = None,
+        wheels: Sequence[Wheel] = (),
+    ) -> None:
+        super().__init__(config, name=name)
+        self.source_root = source_root
+        self.wheels = tuple(wheels)
+
+    def copy_repository_to_temp_dir_and_add_setup_py(self) -> str:
+        """Copy what ships of the repository to a temporary directory, and write a setup.py for it there.
+
+        The caller removes the directory.
+
+        Returns:
+            The directory's path.
+
+        Raises:
+            ConfigurationError: there is no project.
+            PackagingError: there is nothing to ship, or it cannot be read.
+        """
+        from wheelrun.packaging.builder import lay_out
+        from wheelrun.packaging.project import find_root, load_project
+
+        project = load_project(find_root(self.source_root))
+        directory = Path(tempfile.mkdtemp(prefix="wheelrun-"))
+        try:
+            lay_out(project, directory)
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        return str(directory)
+
+    def create_wheel(self, temp_dir: str) -> str:
+        """Make a wheel of the project in a directory, without leaving the working directory and without network.
+
+        Args:
+            temp_dir: A directory with a setup.py, as `copy_repository_to_temp_dir_and_add_setup_py` made it.
+
+        Returns:
+            The absolute path of the wheel, whose RECORD was verified.
+
+        Raises:
+            RuntimeError: the wheel could not be made (a `BuildError`, with the build's own output).
+        """
+        from wheelrun.packaging.builder import make_wheel
+
+        return str(make_wheel(Path(temp_dir), Path(temp_dir) / "dist").absolute())
+
+    def sanitize_name(self, name: str) -> str:
+        """Make a name fit for a cluster: lower case, every character outside `[a-z0-9-]` a dash, no dash at the ends.
+
+        The rules are the field's: one dash for one character, so `a__b` gives `a--b`; `---` gives an empty string. What
+        is sent to a target goes through `strict_name`.
+        """
+        return re.sub(r"[^a-z0-9-]", "-", name.lower()).strip("-")
+
+    def strict_name(self, name: str, *, limit: int = 63) -> str:
+        """Make a name that any target takes: never empty, dashes collapsed, capped so that two names stay two.
+
+        Args:
+            name: Any text.
+            limit: The most characters that the target takes; at least 16.
+        """
+        clean = re.sub(r"-+", "-", self.sanitize_name(name))
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        if not clean:
+            return f"run-{digest}"
+        if len(clean) > limit:
+            return f"{clean[: limit - 9].rstrip('-')}-{digest}"
+        return clean
+
+    def ship(self, root: ArtifactRoot) -> int:
+        """Put the run's wheels under an artifact root of this machine; return how many bytes had to be written.
+
+        Raises:
+            UploadError: they cannot be written there.
+        """
+        written = 0
+        for wheel in self.wheels:
+            target = root.wheel(wheel.name, wheel.digest, wheel.path.name)
+            if target.exists():
+                continue
+            temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(wheel.path, temporary)
+                temporary.replace(target)
+            except OSError as error:
+                raise UploadError(
+                    f"{target} cannot be written: {error.strerror}", hint="free some space, or set artifact_root"
+                ) from error
+            finally:
+                temporary.unlink(missing_ok=True)
+            written += wheel.size
+        return written
+
+
+def reference(wheel: Wheel) -> WheelRef:
+    """Return what a deployment says of a wheel."""
+    return WheelRef(file=wheel.path.name, name=wheel.name, version=wheel.version, digest=wheel.digest)
+
+
+def missing_wheel(path: Path) -> PackagingError:
+    """Return the error for a wheel that a recorded run needs and that is gone."""
+    return PackagingError(f"the run's wheel {path} is gone", hint="submit it again")

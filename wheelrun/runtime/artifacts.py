@@ -1,0 +1,204 @@
+"""Values between steps, as files: plain values as JSON, Spark and pandas frames as parquet, the rest pickled.
+
+Each output is a folder with its value and `meta.json`; it is written under another name and then renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wheelrun.pipelines import spark_session
+from wheelrun.runtime.layout import write_atomically
+from wheelrun.runtime.values import NotPlainError, decode, encode
+
+
+class OutputError(TypeError):
+    """An output cannot be stored."""
+
+
+def save(folder: Path, value: Any) -> dict[str, Any]:
+    """Write one output.
+
+    Args:
+        folder: Where it goes; what was there is replaced.
+        value: The value.
+
+    Returns:
+        Its description: format (json, parquet, pickle), type, rows (where cheap), bytes.
+
+    Raises:
+        OutputError: it cannot be written in any of the formats.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    temporary.mkdir()
+    try:
+        meta = {"type": _type_name(value), **_write(temporary, value)}
+        meta["bytes"] = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
+        (temporary / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return meta
+
+
+def load(folder: Path) -> Any:
+    """Read one output back.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    meta = describe(folder)
+    return _READERS[meta["format"], meta.get("frame", "")](folder)
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Return an output's description, as `save` gave it.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    return meta
+
+
+def remember(index: Path, outputs: dict[str, Path], descriptions: list[dict[str, Any]]) -> None:
+    """Write a step cache entry: where the outputs of a key lie."""
+    entry = {"outputs": {name: str(path) for name, path in outputs.items()}, "descriptions": descriptions}
+    write_atomically(index, json.dumps(entry).encode())
+
+
+def recall(index: Path) -> tuple[dict[str, Path], list[dict[str, Any]]] | None:
+    """Return the outputs of a step cache entry, or None if there is none or an output of it is gone."""
+    try:
+        entry = json.loads(index.read_text(encoding="utf-8"))
+        outputs = {name: Path(path) for name, path in entry["outputs"].items()}
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    if all((path / "meta.json").is_file() for path in outputs.values()):
+        return outputs, entry["descriptions"]
+    return None
+
+
+def adopt(source: Path, folder: Path) -> None:
+    """Make an output of an earlier run an output of this one, by hard links (copies where there can be none)."""
+    if folder.exists():
+        return
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    shutil.copytree(source, temporary, copy_function=_link)
+    try:
+        temporary.replace(folder)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not folder.exists():
+            raise
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _write(folder: Path, value: Any) -> dict[str, Any]:
+    if _is_frame(value, "pyspark.sql"):
+        value.write.parquet((folder / "data.parquet").as_uri())
+        return {"format": "parquet", "frame": "spark", "rows": _parquet_rows(folder / "data.parquet")}
+    if _is_frame(value, "pandas") and _has_parquet():
+        value.to_parquet(folder / "data.parquet")
+        return {"format": "parquet", "frame": "pandas", "rows": len(value)}
+    try:
+        text = json.dumps(encode(value), ensure_ascii=False)
+        (folder / "value.json").write_text(text, encoding="utf-8", errors="surrogatepass")
+        return {"format": "json", "rows": None}
+    except (NotPlainError, RecursionError):
+        pass
+    try:
+        with (folder / "value.pkl").open("wb") as stream:
+            pickle.dump(value, stream, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        raise OutputError(
+            f"an output of type {_type_name(value)} cannot be stored: {error}. Return plain values, Spark or pandas "
+            "frames, or something that can be pickled"
+        ) from error
+    return {"format": "pickle", "rows": None}
+
+
+def _is_frame(value: Any, package: str) -> bool:
+    kind = type(value)
+    return kind.__name__ == "DataFrame" and f"{kind.__module__}.".startswith(f"{package}.")
+
+
+def _has_parquet() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def _parquet_rows(folder: Path, limit: int = 64) -> int | None:
+    """Return the rows of a parquet folder from its footers, read by the session's JVM; None where that is not cheap."""
+    parts = [path for path in folder.iterdir() if path.suffix == ".parquet"]
+    jvm = getattr(spark_session(), "_jvm", None) if len(parts) <= limit else None
+    if jvm is None:
+        return None
+    configuration = jvm.org.apache.hadoop.conf.Configuration()
+    rows = 0
+    for part in parts:
+        path = jvm.org.apache.hadoop.fs.Path(part.as_uri())
+        with _closing(
+            jvm.org.apache.parquet.hadoop.ParquetFileReader.open(
+                jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(path, configuration)
+            )
+        ) as reader:
+            rows += reader.getRecordCount()
+    return rows
+
+
+@contextlib.contextmanager
+def _closing(reader: Any) -> Iterator[Any]:
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def _read_json(folder: Path) -> Any:
+    return decode(json.loads((folder / "value.json").read_text(encoding="utf-8", errors="surrogatepass")))
+
+
+def _read_pickle(folder: Path) -> Any:
+    with (folder / "value.pkl").open("rb") as stream:
+        return pickle.load(stream)  # noqa: S301 - written by a step of the same run, in a folder of the user's
+
+
+def _read_spark(folder: Path) -> Any:
+    return spark_session().read.parquet((folder / "data.parquet").as_uri())
+
+
+def _read_pandas(folder: Path) -> Any:
+    import pandas as pd
+
+    return pd.read_parquet(folder / "data.parquet")
+
+
+_READERS = {
+    ("json", ""): _read_json,
+    ("pickle", ""): _read_pickle,
+    ("parquet", "spark"): _read_spark,
+    ("parquet", "pandas"): _read_pandas,
+}

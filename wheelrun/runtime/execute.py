@@ -1,0 +1,408 @@
+"""Running a deployment's steps in this process: order, attempts, values, events.
+
+Everything that a client may want to know is an event; nothing is kept that the events do not tell, so another process can
+take a run up where this one left it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import os
+import runpy
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wheelrun.deployment import Deployment, StepSpec
+from wheelrun.errors import ConfigurationError, WheelrunError
+from wheelrun.pipelines import Pipeline, Step, name_outputs, session_parameters, spark_session
+from wheelrun.runtime import artifacts
+from wheelrun.runtime.context import ACTIVE, CurrentRun
+from wheelrun.runtime.deadline import StepTimeout, deadline
+from wheelrun.runtime.events import EventLog, EventReader, fold
+from wheelrun.runtime.graph import Decision, decide
+from wheelrun.runtime.layout import ArtifactRoot, RunPaths
+from wheelrun.runtime.session import active_context, application_id
+from wheelrun.runtime.tracebacks import user_traceback
+from wheelrun.runtime.values import decode, resolve
+from wheelrun.states import ErrorInfo, RunState
+
+
+class SessionLostError(Exception):
+    """The JVM died under a step; this process cannot run any more Spark."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Execution:
+    """One process's part in a run.
+
+    Attributes:
+        deployment: What runs.
+        run_id: The run's id.
+        root: The artifact root.
+        log: Where events go.
+        code: Folders that the user's code was imported from, to shorten tracebacks and find scripts.
+        sleep: Waits between attempts.
+        ready: Called when a step's code was imported and is about to be called: waits for the JVM, if one was started.
+        session_alive: Whether the JVM that was started for this process still runs.
+        states: Each step's state; filled from the events that are there.
+        attempts: How many attempts each step has had.
+    """
+
+    deployment: Deployment
+    run_id: str
+    root: ArtifactRoot
+    log: EventLog
+    code: tuple[Path, ...] = ()
+    sleep: Callable[[float], None] = time.sleep
+    ready: Callable[[], None] = lambda: None
+    session_alive: Callable[[], bool] = lambda: True
+    states: dict[str, RunState] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    _keys: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [spec.name for spec in self.deployment.steps]
+        for status in fold(names, EventReader(self.paths.events).read()).steps:
+            self.states[status.name] = status.state
+            self.attempts[status.name] = status.attempts
+        self._keys = self.deployment.step_keys()
+
+    @property
+    def paths(self) -> RunPaths:
+        """The run's paths."""
+        return self.root.run(self.run_id)
+
+    def run_all(self) -> RunState:
+        """Run every step that has not ended, and tell the run's end.
+
+        Raises:
+            SessionLostError: the JVM died; the steps that are left need another process.
+        """
+        self.log.emit("run", state=RunState.RUNNING)
+        if self.deployment.max_parallel_steps > 1:
+            self._run_parallel(self.deployment.max_parallel_steps)
+        else:
+            self._run_in_order()
+        return conclude(self.deployment, self.paths, self.log)
+
+    def run_one(self, name: str) -> RunState:
+        """Run one step with its retries; its upstream must have ended."""
+        spec = self.deployment.step(name)
+        decision, reason = decide(spec, self.states)
+        if decision is Decision.WAIT:
+            raise ConfigurationError(f"step {name!r} cannot run: what it depends on has not ended")
+        if decision is Decision.SKIP:
+            self._skip(spec, reason)
+        else:
+            self._run_step(spec)
+        return self.states[name]
+
+    def _run_in_order(self) -> None:
+        for spec in self.deployment.steps:
+            if self.states[spec.name].is_terminal:
+                continue
+            decision, reason = decide(spec, self.states)
+            if decision is Decision.SKIP:
+                self._skip(spec, reason)
+            else:
+                self._run_step(spec)
+
+    def _run_parallel(self, limit: int) -> None:
+        waiting = [spec for spec in self.deployment.steps if not self.states[spec.name].is_terminal]
+        running: dict[Future[None], StepSpec] = {}
+        with ThreadPoolExecutor(limit, thread_name_prefix="step") as pool:
+            while waiting or running:
+                for spec in list(waiting):
+                    decision, reason = decide(spec, self.states)
+                    if decision is Decision.SKIP:
+                        waiting.remove(spec)
+                        self._skip(spec, reason)
+                    elif decision is Decision.RUN and _may_join(spec, running.values(), limit):
+                        waiting.remove(spec)
+                        running[pool.submit(self._run_step, spec)] = spec
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    del running[future]
+                    future.result()
+
+    def _skip(self, spec: StepSpec, reason: str | None) -> None:
+        self.states[spec.name] = RunState.SKIPPED
+        self.log.emit("step", step=spec.name, state=RunState.SKIPPED, reason=reason)
+
+    def _run_step(self, spec: StepSpec) -> None:
+        if self._recall(spec):
+            return
+        while True:
+            attempt = self.attempts[spec.name] = self.attempts[spec.name] + 1
+            flush()
+            self.log.emit(
+                "step", step=spec.name, state=RunState.RUNNING, attempt=attempt, timeout=spec.timeout, **self._offsets()
+            )
+            try:
+                outputs = self._attempt(spec, attempt)
+            except BaseException as error:  # noqa: BLE001 - whatever ends a step is told, and decides about a retry
+                if isinstance(error, KeyboardInterrupt | GeneratorExit):
+                    raise
+                info, lost = self._explain(spec, error), not self.session_alive()
+                delay = self._settle(spec, attempt, info)
+                if lost:
+                    raise SessionLostError(info.message) from None
+                if delay is None:
+                    return
+                self.sleep(delay)
+            else:
+                self._succeed(spec, attempt, outputs)
+                return
+
+    def _settle(self, spec: StepSpec, attempt: int, info: ErrorInfo) -> float | None:
+        """Tell a failed attempt, and return the seconds to wait for the next one, or None if there is none."""
+        flush()
+        delay = retry_delay(spec, attempt)
+        self.states[spec.name] = RunState.FAILED if delay is None else RunState.QUEUED
+        self.log.emit(
+            "step", step=spec.name, state=RunState.FAILED, attempt=attempt, error=info, retry_in=delay, **self._offsets()
+        )
+        return delay
+
+    def _succeed(self, spec: StepSpec, attempt: int, outputs: list[dict[str, Any]]) -> None:
+        flush()
+        application = application_id()
+        if application:
+            self.log.emit("application", step=spec.name, id=application)
+        if spec.cache:
+            folders = {name: self.paths.output(spec.name, name) for name in spec.output_names}
+            artifacts.remember(self.root.step_index(self._keys[spec.name]), folders, outputs)
+        self.states[spec.name] = RunState.SUCCEEDED
+        self.log.emit(
+            "step", step=spec.name, state=RunState.SUCCEEDED, attempt=attempt, outputs=outputs, **self._offsets()
+        )
+
+    def _recall(self, spec: StepSpec) -> bool:
+        if not spec.cache:
+            return False
+        found = artifacts.recall(self.root.step_index(self._keys[spec.name]))
+        if found is None:
+            return False
+        folders, outputs = found
+        for name, folder in folders.items():
+            artifacts.adopt(folder, self.paths.output(spec.name, name))
+        self.states[spec.name] = RunState.CACHED
+        self.log.emit("step", step=spec.name, state=RunState.CACHED, outputs=outputs)
+        return True
+
+    def _attempt(self, spec: StepSpec, attempt: int) -> list[dict[str, Any]]:
+        current = CurrentRun(
+            run_id=self.run_id,
+            name=self.deployment.name,
+            step=spec.name,
+            attempt=attempt,
+            artifact_root=self.root.path,
+            states={name: state for name, state in self.states.items() if state.is_terminal},
+        )
+        token = ACTIVE.set(current)
+        try:
+            with environment(spec.environment), deadline(spec.timeout, self._cancel_jobs(spec)):
+                _group_jobs(self.run_id, spec.name)
+                if spec.kind == "script":
+                    self.ready()
+                    _run_script(spec.function, self.deployment.argv, self.code)
+                    return []
+                return self._save(spec, self._call(spec))
+        finally:
+            ACTIVE.reset(token)
+
+    def _call(self, spec: StepSpec) -> Any:
+        target = resolve(spec.function)
+        function = target.function if isinstance(target, Step | Pipeline) else target
+        self.ready()
+        arguments = {name: decode(tree, self._load) for name, tree in spec.arguments.items()}
+        for name in session_parameters(function):
+            arguments[name] = spark_session()
+            _group_jobs(self.run_id, spec.name)
+        sys.argv = [spec.function, *self.deployment.argv]
+        try:
+            value = function(**arguments)
+            return asyncio.run(value) if inspect.iscoroutine(value) else value
+        except SystemExit as error:
+            if error.code in (None, 0):
+                return None
+            raise
+
+    def _load(self, tag: str, content: Any) -> Any:
+        """Load what an argument refers to; an output that never came is None (for steps that run after a failure)."""
+        if tag != "$output":
+            raise ConfigurationError(f"unknown tag {tag!r} in a deployment", hint="upgrade wheelrun where the run runs")
+        step, output = content
+        if not self.states[step].is_success:
+            return None
+        return artifacts.load(self.paths.output(step, output))
+
+    def _save(self, spec: StepSpec, value: Any) -> list[dict[str, Any]]:
+        value = name_outputs(spec.name, spec.outputs, value)
+        described = []
+        for name, item in zip(spec.output_names, value if spec.outputs else (value,), strict=True):
+            meta = artifacts.save(self.paths.output(spec.name, name), item)
+            if meta["format"] == "pickle":
+                self.log.emit(
+                    "warning",
+                    step=spec.name,
+                    message=f"step {spec.name!r}: output {name!r} of type {meta['type']} was pickled; it can be read "
+                    "only where the same Python and libraries are",
+                )
+            described.append({"name": name, **meta})
+        return described
+
+    def _explain(self, spec: StepSpec, error: BaseException) -> ErrorInfo:
+        if isinstance(error, StepTimeout):
+            return ErrorInfo(
+                category="timeout", type="StepTimeout", message=f"step {spec.name!r} took longer than {spec.timeout:g} s"
+            )
+        if not self.session_alive():
+            return ErrorInfo(
+                category="cluster",
+                type=type(error).__name__,
+                message=f"the JVM died while step {spec.name!r} was running",
+                traceback=user_traceback(error, self.code),
+                hint="its last words are in the log; out of memory? give it more with --conf spark.driver.memory=4g",
+            )
+        if isinstance(error, SystemExit):
+            return ErrorInfo(
+                category="user code", type="SystemExit", message=f"step {spec.name!r} exited with status {error.code}"
+            )
+        category = error.category if isinstance(error, WheelrunError) else "user code"
+        return ErrorInfo(
+            category=category,
+            type=type(error).__name__,
+            message=_first_lines(error),
+            traceback=user_traceback(error, self.code),
+            hint=getattr(error, "hint", None) if isinstance(error, WheelrunError) else None,
+        )
+
+    def _cancel_jobs(self, spec: StepSpec) -> Callable[[], None]:
+        def cancel() -> None:
+            context = active_context()
+            if context is not None:
+                with contextlib.suppress(Exception):  # the JVM may be the reason for the timeout
+                    context.cancelJobGroup(f"{self.run_id}:{spec.name}")
+
+        return cancel
+
+    def _offsets(self) -> dict[str, int]:
+        """Return how long the run's log files are now: where in them this step's part starts or ends."""
+        sizes = {}
+        for name, path in (("stdout", self.paths.stdout), ("stderr", self.paths.stderr)):
+            with contextlib.suppress(OSError):
+                sizes[name] = path.stat().st_size
+        return sizes
+
+
+def conclude(deployment: Deployment, paths: RunPaths, log: EventLog) -> RunState:
+    """Tell the end of a run whose steps have all ended, from its events, and return its state."""
+    status = fold([spec.name for spec in deployment.steps], EventReader(paths.events).read())
+    failed = [step for step in status.steps if step.state is RunState.FAILED]
+    if not failed:
+        log.emit("run", state=RunState.SUCCEEDED)
+        return RunState.SUCCEEDED
+    first = min(failed, key=lambda step: step.ended_at or 0.0)
+    error = first.error or ErrorInfo(category="user code", message="")
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    log.emit(
+        "run",
+        state=RunState.FAILED,
+        error=ErrorInfo(
+            category=error.category,
+            type=error.type,
+            message=f"step {first.name!r} failed{more}: {error.message}",
+            traceback=error.traceback,
+            hint=error.hint,
+        ),
+    )
+    return RunState.FAILED
+
+
+def retry_delay(spec: StepSpec, attempt: int) -> float | None:
+    """Return the seconds between a failed attempt (from 1) and the next one, or None if there is no next one."""
+    if attempt > spec.retries:
+        return None
+    return float(spec.retry_delay * spec.retry_backoff ** (attempt - 1))
+
+
+@contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables, and put the old values back at the end."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def flush() -> None:
+    """Flush what was printed."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # a stream that the user's code closed or replaced is theirs
+            stream.flush()
+
+
+def _may_join(spec: StepSpec, running: Any, limit: int) -> bool:
+    """Whether a step may start beside others: environment variables are the process's, so a step with some is alone."""
+    others = list(running)
+    if len(others) >= limit:
+        return False
+    return not others or not (spec.environment or any(other.environment for other in others))
+
+
+def _run_script(name: str, argv: tuple[str, ...], roots: tuple[Path, ...]) -> None:
+    """Run a file of the wheel, or a module, as `__main__`, with what Python itself would give it as path and argv."""
+    before = sys.argv, sys.path[:]
+    try:
+        if name.endswith(".py"):
+            path = _script_path(name, roots)
+            sys.argv = [str(path), *argv]
+            sys.path.insert(0, str(path.parent))
+            runpy.run_path(str(path), run_name="__main__")
+        else:
+            sys.argv = [name, *argv]
+            runpy.run_module(name, run_name="__main__", alter_sys=True)
+    except SystemExit as error:
+        if error.code not in (None, 0):
+            raise
+    finally:
+        sys.argv, sys.path[:] = before
+
+
+def _script_path(name: str, roots: tuple[Path, ...]) -> Path:
+    for root in roots:
+        if (root / name).is_file():
+            return root / name
+    import importlib.metadata
+
+    for distribution in importlib.metadata.distributions():
+        for file in distribution.files or ():
+            if str(file) == name:
+                return Path(str(distribution.locate_file(file)))
+    raise ConfigurationError(f"{name} is not in the wheel", hint="wheelrun build --explain tells what ships, and why not")
+
+
+def _group_jobs(run_id: str, step: str) -> None:
+    context = active_context()
+    if context is not None:
+        context.setJobGroup(f"{run_id}:{step}", step, interruptOnCancel=True)
+
+
+def _first_lines(error: BaseException, limit: int = 2000) -> str:
+    text = str(error).strip() or type(error).__name__
+    text = text.split("\n\nJVM stacktrace:")[0]
+    return text if len(text) <= limit else text[:limit] + " …"

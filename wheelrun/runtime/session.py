@@ -1,0 +1,160 @@
+"""The process's JVM, started early: it boots while Python imports the user's modules.
+
+pyspark starts its gateway JVM when the first session is made, and waits for it. Here it is started before, with the same
+command, and pyspark is told where it listens (`PYSPARK_GATEWAY_PORT`, `PYSPARK_GATEWAY_SECRET`), as spark-submit does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wheelrun.errors import ClusterError, ConfigurationError
+
+
+def spark_home(environ: Mapping[str, str]) -> Path | None:
+    """Return the folder of Spark: `SPARK_HOME`, else the installed pyspark's, else None. Imports nothing."""
+    if environ.get("SPARK_HOME"):
+        return Path(environ["SPARK_HOME"])
+    spec = importlib.util.find_spec("pyspark")
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(locations[0]) if locations else None
+
+
+class Gateway:
+    """A gateway JVM that was started ahead of the session.
+
+    Args:
+        conf: Spark configuration; what must be known when a JVM starts (driver memory, Java options) counts here.
+        environ: The environment that it gets.
+    """
+
+    def __init__(self, conf: Mapping[str, str], environ: Mapping[str, str]) -> None:
+        home = spark_home(environ)
+        if home is None:
+            raise ConfigurationError("pyspark is not installed", hint="pip install 'wheelrun[spark]'")
+        self._folder = tempfile.TemporaryDirectory(prefix="wheelrun-gateway-")
+        self._info = Path(self._folder.name) / "info"
+        conf_dir = write_conf_dir(
+            Path(self._folder.name) / "conf", conf, inherited=Path(environ.get("SPARK_CONF_DIR", home / "conf"))
+        )
+        self._told = False
+        self._process = subprocess.Popen(
+            [str(home / "bin" / "spark-submit"), "pyspark-shell"],
+            stdin=subprocess.PIPE,  # the JVM ends when this pipe does
+            env={
+                **environ,
+                "SPARK_CONF_DIR": str(conf_dir),
+                "_PYSPARK_DRIVER_CONN_INFO_PATH": str(self._info),
+                "SPARK_CONNECT_MODE": "0",
+            },
+        )
+
+    def ready(self, *, timeout: float = 120.0) -> None:
+        """Wait until it listens and put its address into this process's environment, where pyspark looks.
+
+        The first call waits; the next ones return at once.
+
+        Raises:
+            ClusterError: it ended before it listened, or does not listen in time.
+        """
+        if self._told:
+            return
+        limit = time.monotonic() + timeout
+        while not self._info.is_file():
+            code = self._process.poll()
+            if code is not None:
+                raise ClusterError(
+                    f"the JVM ended with status {code} before it was ready", hint="its own words are in the run's log"
+                )
+            if time.monotonic() > limit:
+                raise ClusterError(f"the JVM was not ready within {timeout:g} s")
+            time.sleep(0.01)
+        content = self._info.read_bytes()
+        port, length = struct.unpack(">ii", content[:8])
+        os.environ["PYSPARK_GATEWAY_PORT"] = str(port)
+        os.environ["PYSPARK_GATEWAY_SECRET"] = content[8 : 8 + length].decode()
+        self._told = True
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the JVM is running."""
+        return self._process.poll() is None
+
+    def close(self, *, timeout: float = 10.0) -> None:
+        """End the JVM: by closing its input, and by force if it does not end in time."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+
+def write_conf_dir(folder: Path, conf: Mapping[str, str], *, inherited: Path) -> Path:
+    """Make a Spark configuration folder: the inherited one's files, and its defaults with `conf` on top.
+
+    Configuration goes by file, not on the command line, where every user of the machine could read a secret in it.
+    """
+    folder.mkdir(mode=0o700, parents=True)
+    defaults = ""
+    for path in sorted(inherited.iterdir()) if inherited.is_dir() else ():
+        if path.name == "spark-defaults.conf":
+            defaults = path.read_text(encoding="utf-8").rstrip("\n") + "\n"
+        else:
+            (folder / path.name).symlink_to(path.resolve())
+    lines = (f"{_escaped(key, ' :=')} {_escaped(value)}\n" for key, value in conf.items())
+    target = folder / "spark-defaults.conf"
+    target.touch(mode=0o600)
+    target.write_text(defaults + "".join(lines), encoding="utf-8")
+    return folder
+
+
+def _escaped(text: str, separators: str = "") -> str:
+    """Escape as java.util.Properties reads it."""
+    text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    if text.startswith(" "):
+        text = "\\" + text
+    return "".join("\\" + character if character in separators else character for character in text)
+
+
+def active_context() -> Any:
+    """Return the process's active SparkContext if pyspark was imported and has one, else None."""
+    pyspark = sys.modules.get("pyspark")
+    context = getattr(pyspark, "SparkContext", None)
+    return getattr(context, "_active_spark_context", None)
+
+
+def application_id() -> str | None:
+    """Return the id of the active Spark application, or None."""
+    context = active_context()
+    return context.applicationId if context is not None and context._jsc is not None else None  # noqa: SLF001
+
+
+def jvm_is_alive(gateway: Gateway | None) -> bool:
+    """Whether the JVM that serves this process runs: the one started ahead, or the one that pyspark started itself."""
+    if gateway is not None:
+        return gateway.is_alive
+    context = getattr(sys.modules.get("pyspark"), "SparkContext", None)
+    process = getattr(getattr(context, "_gateway", None), "proc", None)
+    return process is None or process.poll() is None
+
+
+def stop_session() -> None:
+    """Stop the active Spark application, if there is one."""
+    context = active_context()
+    if context is not None:
+        context.stop()
+
