@@ -1,0 +1,160 @@
+"""One target, resolved: flags over environment over the target's table over the defaults."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from wheelrun.config.places import data_dir
+from wheelrun.config.settings import (
+    LOCAL,
+    TARGET_KEYS,
+    Settings,
+    TargetTable,
+    merge_targets,
+    target_table,
+)
+from wheelrun.config.tables import did_you_mean, echo, unknown_key
+from wheelrun.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import pydantic
+
+    Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """One resolved target.
+
+    Attributes:
+        name: The target's name.
+        orchestrator: Its orchestrator's name.
+        config: The orchestrator's own keys, raw.
+        artifact_root: A folder (absolute) or a URI; empty when nobody said and the orchestrator has to know.
+        environment: Variables for the run.
+        conf: Spark settings.
+        timeout: Seconds for the run, or None for no limit.
+        where: Where the target was configured, for messages.
+    """
+
+    name: str
+    orchestrator: str
+    config: Mapping[str, Any]
+    artifact_root: str
+    environment: Mapping[str, str]
+    conf: Mapping[str, str]
+    timeout: float | None
+    where: str = ""
+
+
+def resolve_stack(
+    settings: Settings,
+    target: str | None = None,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Stack:
+    """Return the stack of `target` (else of `WHEELRUN_TARGET`, else of the default target).
+
+    An orchestrator's own keys in `[defaults]` go to the targets of the orchestrator that `[defaults]` names
+    (of `local` if it names none), so that they never reach one that does not know them.
+
+    Args:
+        settings: What `load_settings` returned.
+        target: The target's name, as given on the command line.
+        flags: Keys of a target as given on the command line; one that is None was not given.
+        environ: Read for `WHEELRUN_TARGET`, `WHEELRUN_ARTIFACT_ROOT`, `WHEELRUN_TIMEOUT`, and for
+            `WHEELRUN_CONF` and `WHEELRUN_ENVIRONMENT`: `key=value` words as a shell would split them.
+
+    Raises:
+        ConfigurationError: There is no such target, it has no orchestrator, or a value is not understood.
+    """
+    name = target or environ.get("WHEELRUN_TARGET") or settings.target
+    table = settings.targets.get(name)
+    if table is None:
+        raise ConfigurationError(
+            f"there is no target {name!r}{did_you_mean(name, settings.targets)}",
+            hint=f"known targets: {', '.join(sorted(settings.targets))}; add one as a table [targets.{name}]",
+        )
+    said = {key: value for key, value in (flags or {}).items() if value is not None}
+    given = merge_targets(*_from_environ(environ), target_table(said, "flag", Path()))
+    defaults = settings.defaults
+    own = LOCAL if name == LOCAL else defaults.orchestrator
+    orchestrator = given.orchestrator or table.orchestrator or own
+    if orchestrator is None:
+        raise ConfigurationError(
+            f"{table.where or name} names no orchestrator",
+            hint=f'add orchestrator = "…" to [targets.{name}] or to [defaults]',
+        )
+    if orchestrator != (defaults.orchestrator or LOCAL):
+        defaults = replace(defaults, config={})
+    stacked = merge_targets(defaults, table, given)
+    artifact_root = stacked.artifact_root or ""
+    if not artifact_root and orchestrator == LOCAL:
+        artifact_root = str(data_dir(environ) / "artifacts")
+    return Stack(
+        name=name,
+        orchestrator=orchestrator,
+        config=stacked.config,
+        artifact_root=artifact_root,
+        environment=stacked.environment,
+        conf=stacked.conf,
+        timeout=stacked.timeout or None,
+        where=table.where or f"target {name}",
+    )
+
+
+def validate(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
+    """Read `table` into an orchestrator's pydantic `model`.
+
+    Args:
+        model: The model; keys that it does not have are refused whatever its own settings are.
+        table: The raw keys.
+        where: File and table, for the message.
+
+    Raises:
+        ConfigurationError: A key is unknown (the nearest known one is named), or a value does not fit.
+    """
+    import pydantic
+
+    known = {info.alias or name for name, info in model.model_fields.items()} | set(model.model_fields)
+    for key in table:
+        if key not in known:
+            raise unknown_key(key, where, known, TARGET_KEYS)
+    try:
+        return model.model_validate(dict(table))
+    except pydantic.ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False):
+            key = ".".join(str(part) for part in problem["loc"]) or "the table"
+            text = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{key} = {echo(key, problem['input'])}: {text[:1].lower()}{text[1:]}")
+        raise ConfigurationError(f"{where}: {'; '.join(lines)}") from None
+
+
+def _from_environ(environ: Mapping[str, str]) -> Iterator[TargetTable]:
+    for key in ("artifact_root", "timeout", "conf", "environment"):
+        variable = f"WHEELRUN_{key.upper()}"
+        value = environ.get(variable)
+        if value:
+            said = _pairs(variable, value) if key in {"conf", "environment"} else value
+            yield target_table({key: said}, variable, Path())
+
+
+def _pairs(variable: str, text: str) -> dict[str, str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{variable}: {error}") from error
+    pairs = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise ConfigurationError(f"{variable}: {echo('', word)} is not key=value")
+        pairs[key] = value
+    return pairs
