@@ -1,7 +1,7 @@
 """wheelrun: get the Python repository in front of you onto a Spark cluster.
 
-The public names load when they are first used, so that `import wheelrun` costs nothing and, on a cluster, needs nothing but
-the standard library.
+The public names load when they are first used, so that `import wheelrun` costs nothing and, on a cluster, needs
+nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ _HOMES = {
         "status",
         "submit",
     ),
-    "wheelrun.orchestrators.base": ("BaseOrchestrator", "BaseOrchestratorConfig", "BaseOrchestratorFlavor", "Capabilities"),
+    "wheelrun.orchestrators.base": (
+        "BaseOrchestrator",
+        "BaseOrchestratorConfig",
+        "BaseOrchestratorFlavor",
+        "Capabilities",
+    ),
     "wheelrun.orchestrators.wheeled": ("WheeledOrchestrator",),
     "wheelrun.orchestrators.local.orchestrator": ("LocalOrchestrator",),
 }
@@ -67,6 +72,7 @@ __all__ = [  # noqa: PLE0604 - the names of _HOME, which a test holds against th
     *sorted(_HOME),
 ]
 
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'wheelrun' has no attribute {name!r}")
@@ -75,6 +81,7 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(_HOME[name]), name)
     globals()[name] = value
     return value
+
 
 def __dir__() -> list[str]:
     return list(__all__)

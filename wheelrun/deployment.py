@@ -1,7 +1,7 @@
 """`Deployment`: everything a run needs, compiled; plain JSON both ways, and checked on the way in.
 
-Arguments are JSON trees. In them `{"$output": [step, name]}` stands for an output of another step; other values that JSON
-has no word for are tagged by `wheelrun.runtime.values`.
+Arguments are JSON trees. In them `{"$output": [step, name]}` stands for an output of another step; other values that
+JSON has no word for are tagged by `wheelrun.runtime.values`.
 
 Standard library only: the cluster side imports this.
 """
@@ -124,7 +124,8 @@ class Deployment:
             if spec.name == name:
                 return spec
         raise ConfigurationError(
-            f"deployment {self.name!r} has no step {name!r}", hint=f"it has {', '.join(s.name for s in self.steps)}"
+            f"deployment {self.name!r} has no step {name!r}",
+            hint=f"it has {', '.join(s.name for s in self.steps)}",
         )
 
     def step_keys(self) -> dict[str, str]:

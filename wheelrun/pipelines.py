@@ -208,7 +208,8 @@ class Composition:
         """Take in the steps of a pipeline that is called inside this one."""
         if self._depth >= 100:
             raise ConfigurationError(
-                f"pipeline {pipeline.name!r} calls itself without an end", hint="a pipeline must not contain itself"
+                f"pipeline {pipeline.name!r} calls itself without an end",
+                hint="a pipeline must not contain itself",
             )
         outer = self.options
         self._depth += 1
@@ -303,16 +304,17 @@ class Step(Generic[P, R]):
         """Run the function, or record the call while a pipeline is being composed."""
         composition = _COMPOSITION.get()
         if composition is None:
-            return self._run_now(args, kwargs)
+            return typing.cast("R", self._run_now(args, kwargs))
         arguments = bind_partially(self.function, self.name, args, kwargs)
         return typing.cast("R", composition.add(self, arguments))
 
-    def _run_now(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    def _run_now(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         missing = session_parameters(self.function)
         if missing:
             bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
             kwargs = {**kwargs, **{name: spark_session() for name in missing if name not in bound.arguments}}
-        return typing.cast("R", name_outputs(self.name, self.outputs, self.function(*args, **kwargs)))
+        function: Callable[..., Any] = self.function
+        return name_outputs(self.name, self.outputs, function(*args, **kwargs))
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -429,7 +431,8 @@ def compose(pipeline: Pipeline[Any, Any], arguments: Mapping[str, Any]) -> tuple
         result = pipeline.function(**arguments)
     except RecursionError:
         raise ConfigurationError(
-            f"pipeline {pipeline.name!r} calls itself without an end", hint="a pipeline must not contain itself"
+            f"pipeline {pipeline.name!r} calls itself without an end",
+            hint="a pipeline must not contain itself",
         ) from None
     finally:
         _COMPOSITION.reset(token)
@@ -461,7 +464,8 @@ def bind_partially(
                 )
         elif parameter.default is parameter.empty and parameter.name not in (*arguments, *injected):
             raise ConfigurationError(
-                f"step {name!r}: argument {parameter.name!r} is missing", hint=f"it is declared as {name}{signature}"
+                f"step {name!r}: argument {parameter.name!r} is missing",
+                hint=f"it is declared as {name}{signature}",
             )
     return arguments
 
@@ -512,16 +516,16 @@ def name_outputs(step_name: str, names: Sequence[str], value: Any) -> Any:
     declared = ", ".join(names)
     if isinstance(value, Mapping):
         if set(value) != set(names):
-            raise ValueError(f"step {step_name!r} declares the outputs {declared} but returned the keys {sorted(value)}")
+            raise ValueError(
+                f"step {step_name!r} declares the outputs {declared} but returned the keys {sorted(value)}"
+            )
         values = [value[name] for name in names]
     elif isinstance(value, tuple | list):
         if len(value) != len(names):
             raise ValueError(f"step {step_name!r} declares {len(names)} outputs ({declared}) but returned {len(value)}")
         values = list(value)
     else:
-        raise ValueError(
-            f"step {step_name!r} declares the outputs {declared} but returned one {type(value).__name__}"
-        )
+        raise ValueError(f"step {step_name!r} declares the outputs {declared} but returned one {type(value).__name__}")
     return _output_tuple(tuple(names))(*values)
 
 

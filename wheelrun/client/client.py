@@ -54,7 +54,11 @@ class Client:
     """
 
     def __init__(
-        self, project: Path | str | None = None, *, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+        self,
+        project: Path | str | None = None,
+        *,
+        cwd: Path | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self._given = Path(project) if project is not None else None
         self._cwd = cwd or Path.cwd()
@@ -205,7 +209,12 @@ class Client:
         return Prepared(request=orchestrator.prepare(deployment, stack, "RUN_ID"), build=built, deployment=deployment)
 
     def runs(
-        self, *, all_projects: bool = True, states: Sequence[RunState] = (), limit: int = 50, before: str | None = None
+        self,
+        *,
+        all_projects: bool = True,
+        states: Sequence[RunState] = (),
+        limit: int = 50,
+        before: str | None = None,
     ) -> list[Run]:
         """Return recorded runs, the newest first; those that have not ended are looked at again.
 
@@ -228,12 +237,18 @@ class Client:
         """
         return Run(self, self.store.get(ref))
 
-    def resume(self, ref: str = "last", *, env: Mapping[str, str] | None = None, conf: Mapping[str, str] | None = None) -> Run:
+    def resume(
+        self,
+        ref: str = "last",
+        *,
+        env: Mapping[str, str] | None = None,
+        conf: Mapping[str, str] | None = None,
+    ) -> Run:
         """Take up a run that failed or was cancelled: what succeeded keeps its outputs, the rest runs again.
 
         Args:
             ref: The run.
-            env: Environment variables on top of the recorded ones; secret ones were not recorded and must be given again.
+            env: Environment variables on top of the recorded ones. Secret ones were not recorded: give them again.
             conf: Spark configuration likewise.
 
         Raises:
@@ -244,7 +259,9 @@ class Client:
         if not record.state.is_terminal:
             raise ConfigurationError(f"run {record.id} is {record.state}", hint=f"wheelrun logs -f {record.id}")
         if record.state.is_success:
-            raise ConfigurationError(f"run {record.id} has succeeded", hint=f"to run it again: wheelrun rerun {record.id}")
+            raise ConfigurationError(
+                f"run {record.id} has succeeded", hint=f"to run it again: wheelrun rerun {record.id}"
+            )
         stack = self._recorded_stack(record, env, conf)
         orchestrator = self._orchestrator(stack, Path(record.project))
         deployment = self._recorded_deployment(record)
@@ -261,7 +278,13 @@ class Client:
                 raise
         return Run(self, self.store.get(record.id))
 
-    def rerun(self, ref: str = "last", *, env: Mapping[str, str] | None = None, conf: Mapping[str, str] | None = None) -> Run:
+    def rerun(
+        self,
+        ref: str = "last",
+        *,
+        env: Mapping[str, str] | None = None,
+        conf: Mapping[str, str] | None = None,
+    ) -> Run:
         """Run a recorded run's wheel with its parameters again, as a new run. Arguments are those of `resume`."""
         self._refuse_nested()
         old = self.run(ref).record
@@ -307,7 +330,7 @@ class Client:
 
     def result_of(self, record: RunRecord) -> Any:
         """Return what a run's entry returned, from its artifacts."""
-        deployment = Deployment.from_json(self.store.load_deployment(record.id))
+        deployment = self._recorded_deployment(record)
         paths = ArtifactRoot(local_path(record.artifact_root)).run(record.id)
         states = {step.name: step.state for step in record.steps}
 
@@ -343,7 +366,11 @@ class Client:
         )
 
     def _package(
-        self, deployment: Deployment, orchestrator: BaseOrchestrator, run: _Placeholder, allow_secrets: Collection[str]
+        self,
+        deployment: Deployment,
+        orchestrator: BaseOrchestrator,
+        run: _Placeholder,
+        allow_secrets: Collection[str],
     ) -> Deployment:
         built = self.build(allow_secrets=allow_secrets)
         _refuse_missing(deployment, built)
@@ -378,9 +405,7 @@ class Client:
             return kind(config, name=stack.name, source_root=root)
         return kind(config, name=stack.name)
 
-    def _record(
-        self, deployment: Deployment, stack: Stack, key: str | None, submitter: Mapping[str, Any]
-    ) -> RunRecord:
+    def _record(self, deployment: Deployment, stack: Stack, key: str | None, submitter: Mapping[str, Any]) -> RunRecord:
         from wheelrun.states import StepStatus
 
         kept = replace(stack, environment=public(stack.environment), conf=public(stack.conf))
@@ -419,12 +444,10 @@ class Client:
         return replace(stack, environment=environment, conf=spark)
 
     def _recorded_deployment(self, record: RunRecord) -> Deployment:
-        try:
-            return Deployment.from_json(self.store.load_deployment(record.id))
-        except StoreError as error:
-            raise StoreError(
-                f"run {record.id} was interrupted before it was compiled", hint="submit it again"
-            ) from error
+        text = self.store.load_deployment(record.id)
+        if text is None:
+            raise StoreError(f"run {record.id} was interrupted before it was compiled", hint="submit it again")
+        return Deployment.from_json(text)
 
     @contextlib.contextmanager
     def _submission(self) -> Iterator[Mapping[str, Any]]:
@@ -470,9 +493,7 @@ class _Placeholder:
         self._record = self._store.add_metadata(self.id, metadata)
 
     def fail(self, error: WheelrunError) -> None:
-        info = ErrorInfo(
-            category=error.category, type=type(error).__name__, message=error.message, hint=error.hint
-        )
+        info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
         if not self._store.get(self.id).state.is_terminal:
             self._store.update(self.id, state=RunState.FAILED, error=info)
 
@@ -510,7 +531,10 @@ def _refuse_missing(deployment: Deployment, built: BuildResult) -> None:
         if spec.kind != "script" or not spec.function.endswith(".py"):
             continue
         if not any(spec.function in wheel.files for wheel in (built.wheel, *built.also)):
-            rule = next((item.rule for item in built.excluded if item.path == spec.function), "the project's own build")
+            rule = next(
+                (item.rule for item in built.excluded if item.path == spec.function),
+                "the project's own build",
+            )
             raise ConfigurationError(
                 f"{spec.function} is not in the wheel: left out by {rule}",
                 hint=f'add it: [tool.wheelrun.package] include = ["{spec.function.partition("/")[0]}"]',

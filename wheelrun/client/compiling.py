@@ -59,7 +59,8 @@ class Compilation:
             self._request = json.dumps(request)
         except TypeError as error:
             raise errors.UsageError(
-                f"a parameter of {entry} is not plain JSON: {error}", hint="give text, numbers, lists or objects"
+                f"a parameter of {entry} is not plain JSON: {error}",
+                hint="give text, numbers, lists or objects",
             ) from None
         package = str(Path(wheelrun.__file__).resolve().parent.parent)
         self._process = subprocess.Popen(
@@ -85,7 +86,8 @@ class Compilation:
         except subprocess.TimeoutExpired:
             self.abandon()
             raise ConfigurationError(
-                f"importing {self._entry} took longer than {timeout:g} s", hint="does its module work on import?"
+                f"importing {self._entry} took longer than {timeout:g} s",
+                hint="does its module work on import?",
             ) from None
         except BaseException:
             self.abandon()

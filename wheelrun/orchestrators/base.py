@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import time
 import uuid
 from abc import ABC, abstractmethod
@@ -138,9 +139,9 @@ class BaseOrchestratorConfig(BaseModel):
 class BaseOrchestrator(ABC):
     """Runs deployments on one kind of system.
 
-    `run` is called by the client: it prepares, leaves out cached steps, calls `prepare_or_run_pipeline`, which subclasses
-    implement, and publishes each piece of metadata that it yields at once, so that a crash in the middle leaves
-    something to find the run by.
+    `run` is called by the client: it prepares, leaves out cached steps, calls `prepare_or_run_pipeline`, which
+    subclasses implement, and publishes each piece of metadata that it yields at once, so that a crash in the middle
+    leaves something to find the run by.
 
     Args:
         config: The typed settings.
@@ -227,7 +228,7 @@ class BaseOrchestrator(ABC):
                 self.warnings.append(f"{message}; they are ignored")
             if spec.step_operator:
                 raise ConfigurationError(
-                    f"step {spec.name!r} wants the step operator {spec.step_operator!r}, which target {self.name!r} has not"
+                    f"target {self.name!r} has no step operator {spec.step_operator!r}, which step {spec.name!r} wants"
                 )
 
     def run_step(self, step: StepSpec) -> None:
@@ -247,7 +248,8 @@ class BaseOrchestrator(ABC):
             status = {s.name: s for s in fold(names, EventReader(execution.paths.events).read()).steps}[step.name]
             error = status.error
             raise UserCodeError(
-                f"step {step.name!r} failed: {error.message if error else ''}", detail=error.traceback if error else None
+                f"step {step.name!r} failed: {error.message if error else ''}",
+                detail=error.traceback if error else None,
             )
 
     def _execution(self) -> Execution:
@@ -373,13 +375,13 @@ class BaseOrchestratorFlavor(ABC):
         """The name that a target's `orchestrator` key uses."""
 
     @property
-    def config_class(self) -> type[BaseOrchestratorConfig]:
+    def config_class(self) -> builtins.type[BaseOrchestratorConfig]:
         """The class of the typed settings."""
         return BaseOrchestratorConfig
 
     @property
     @abstractmethod
-    def implementation_class(self) -> type[BaseOrchestrator]:
+    def implementation_class(self) -> builtins.type[BaseOrchestrator]:
         """The orchestrator's class."""
 
     @property
@@ -412,7 +414,7 @@ def local_path(artifact_root: str) -> Any:
     parts = urlsplit(artifact_root)
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         raise ConfigurationError(
-            f"artifact_root {artifact_root!r} is not a folder of this machine", hint="give a path or a file:// URL"
+            f"artifact_root {artifact_root!r} is not a folder of this machine",
+            hint="give a path or a file:// URL",
         )
     return Path(unquote(parts.path))
-

@@ -1,4 +1,4 @@
-"""Orchestrators by name: the built-in ones as "module:attr" text, plug-ins by the entry point group `wheelrun.orchestrators`.
+"""Orchestrators by name: the built-in ones as "module:attr" text, plug-ins by entry point (`wheelrun.orchestrators`).
 
 Nothing is imported before it is asked for, so a plug-in that is broken breaks no other.
 """

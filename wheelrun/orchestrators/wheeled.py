@@ -124,7 +124,8 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
                 temporary.replace(target)
             except OSError as error:
                 raise UploadError(
-                    f"{target} cannot be written: {error.strerror}", hint="free some space, or set artifact_root"
+                    f"{target} cannot be written: {error.strerror}",
+                    hint="free some space, or set artifact_root",
                 ) from error
             finally:
                 temporary.unlink(missing_ok=True)

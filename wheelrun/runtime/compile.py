@@ -65,7 +65,8 @@ def parse_entry(text: str, *, roots: Sequence[Path], cwd: Path) -> Entry:
         return Entry(text=text, module=module.removesuffix(".__init__"), attribute=attribute)
     if not all(part.isidentifier() for part in head.split(".")) or text.endswith(":"):
         raise UsageError(
-            f"{text!r} is not an entry", hint="an entry reads module:callable, module, file.py or file.py:callable"
+            f"{text!r} is not an entry",
+            hint="an entry reads module:callable, module, file.py or file.py:callable",
         )
     return Entry(text=text, module=head, attribute=attribute or None)
 
@@ -126,7 +127,11 @@ def _compile_script(
 
 
 def _compile_callable(
-    entry: Entry, target: Callable[..., Any], parameters: Mapping[str, Any], argv: Sequence[str], name: str | None
+    entry: Entry,
+    target: Callable[..., Any],
+    parameters: Mapping[str, Any],
+    argv: Sequence[str],
+    name: str | None,
 ) -> Deployment:
     function = target.function if isinstance(target, Step) else target
     arguments = bind(function, parameters)
@@ -147,7 +152,11 @@ def _compile_callable(
 
 
 def _compile_pipeline(
-    entry: Entry, target: Pipeline[Any, Any], parameters: Mapping[str, Any], argv: Sequence[str], name: str | None
+    entry: Entry,
+    target: Pipeline[Any, Any],
+    parameters: Mapping[str, Any],
+    argv: Sequence[str],
+    name: str | None,
 ) -> Deployment:
     arguments = bind(target.function, parameters)
     try:
@@ -191,9 +200,7 @@ def _spec(
     step: Step[Any, Any], name: str, reference: str, arguments: dict[str, Any], after: tuple[str, ...] = ()
 ) -> StepSpec:
     upstream = dict.fromkeys([*(source for source, _ in references(arguments)), *after])
-    spec = StepSpec(
-        name=name, function=reference, arguments=arguments, outputs=step.outputs, upstream=tuple(upstream)
-    )
+    spec = StepSpec(name=name, function=reference, arguments=arguments, outputs=step.outputs, upstream=tuple(upstream))
     return _with(spec, step.settings)
 
 
@@ -330,7 +337,8 @@ def _find_file(text: str, folders: Sequence[Path]) -> Path:
     scripts = [path.as_posix() for folder in folders for path in _python_files(folder)]
     near = nearest(text, scripts)
     raise ConfigurationError(
-        f"there is no file {text!r} in {folders[0]}", hint=f"did you mean {near!r}?" if near else "give its path"
+        f"there is no file {text!r} in {folders[0]}",
+        hint=f"did you mean {near!r}?" if near else "give its path",
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 
-class StepTimeout(BaseException):  # noqa: N818 - like KeyboardInterrupt: `except Exception` in user code lets it pass
+class StepTimeout(BaseException):
     """A step took longer than it may."""
 
 

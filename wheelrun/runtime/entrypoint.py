@@ -80,7 +80,8 @@ class BaseEntrypointConfiguration(ABC):
             deployment = Deployment.from_json(paths.deployment.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigurationError(
-                f"there is no deployment at {paths.deployment}", hint="is the artifact root the same on both sides?"
+                f"there is no deployment at {paths.deployment}",
+                hint="is the artifact root the same on both sides?",
             ) from None
         if deployment.digest != self.arguments["deployment_id"]:
             raise ConfigurationError(f"the deployment at {paths.deployment} is another one than was submitted")

@@ -1,11 +1,11 @@
 """Events: one JSON line per change, appended to the run's folder, so that any client can follow a run.
 
-    {"time": 1767225600.0, "event": "run",  "state": "running"}
-    {"time": …, "event": "step", "step": "load", "state": "running", "attempt": 1, "timeout": 60}
-    {"time": …, "event": "step", "step": "load", "state": "failed", "attempt": 1, "error": {…}, "retry_in": 1.0}
-    {"time": …, "event": "step", "step": "load", "state": "succeeded", "attempt": 2, "outputs": […]}
-    {"time": …, "event": "warning", "step": "load", "message": "…"}
-    {"time": …, "event": "resume", "steps": ["load", …]}
+{"time": 1767225600.0, "event": "run",  "state": "running"}
+{"time": …, "event": "step", "step": "load", "state": "running", "attempt": 1, "timeout": 60}
+{"time": …, "event": "step", "step": "load", "state": "failed", "attempt": 1, "error": {…}, "retry_in": 1.0}
+{"time": …, "event": "step", "step": "load", "state": "succeeded", "attempt": 2, "outputs": […]}
+{"time": …, "event": "warning", "step": "load", "message": "…"}
+{"time": …, "event": "resume", "steps": ["load", …]}
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ class EventLog:
     def emit(self, event: str, **fields: Any) -> None:
         """Append one event; None fields are left out, an `ErrorInfo` is written as an object."""
         content = {
-            name: asdict(value) if isinstance(value, ErrorInfo) else str(value) if isinstance(value, RunState) else value
+            name: asdict(value)
+            if isinstance(value, ErrorInfo)
+            else str(value)
+            if isinstance(value, RunState)
+            else value
             for name, value in fields.items()
             if value is not None
         }
@@ -88,7 +92,7 @@ class EventReader:
 
 def parse(data: bytes) -> list[Event]:
     """Return the events in whole lines; a damaged line (a machine that lost power) is passed over."""
-    events = []
+    events: list[Event] = []
     for line in data.splitlines():
         try:
             event = json.loads(line)

@@ -143,11 +143,16 @@ class Execution:
             attempt = self.attempts[spec.name] = self.attempts[spec.name] + 1
             flush()
             self.log.emit(
-                "step", step=spec.name, state=RunState.RUNNING, attempt=attempt, timeout=spec.timeout, **self._offsets()
+                "step",
+                step=spec.name,
+                state=RunState.RUNNING,
+                attempt=attempt,
+                timeout=spec.timeout,
+                **self._offsets(),
             )
             try:
                 outputs = self._attempt(spec, attempt)
-            except BaseException as error:  # noqa: BLE001 - whatever ends a step is told, and decides about a retry
+            except BaseException as error:
                 if isinstance(error, KeyboardInterrupt | GeneratorExit):
                     raise
                 info, lost = self._explain(spec, error), not self.session_alive()
@@ -167,7 +172,13 @@ class Execution:
         delay = retry_delay(spec, attempt)
         self.states[spec.name] = RunState.FAILED if delay is None else RunState.QUEUED
         self.log.emit(
-            "step", step=spec.name, state=RunState.FAILED, attempt=attempt, error=info, retry_in=delay, **self._offsets()
+            "step",
+            step=spec.name,
+            state=RunState.FAILED,
+            attempt=attempt,
+            error=info,
+            retry_in=delay,
+            **self._offsets(),
         )
         return delay
 
@@ -181,7 +192,12 @@ class Execution:
             artifacts.remember(self.root.step_index(self._keys[spec.name]), folders, outputs)
         self.states[spec.name] = RunState.SUCCEEDED
         self.log.emit(
-            "step", step=spec.name, state=RunState.SUCCEEDED, attempt=attempt, outputs=outputs, **self._offsets()
+            "step",
+            step=spec.name,
+            state=RunState.SUCCEEDED,
+            attempt=attempt,
+            outputs=outputs,
+            **self._offsets(),
         )
 
     def _recall(self, spec: StepSpec) -> bool:
@@ -262,7 +278,9 @@ class Execution:
     def _explain(self, spec: StepSpec, error: BaseException) -> ErrorInfo:
         if isinstance(error, StepTimeout):
             return ErrorInfo(
-                category="timeout", type="StepTimeout", message=f"step {spec.name!r} took longer than {spec.timeout:g} s"
+                category="timeout",
+                type="StepTimeout",
+                message=f"step {spec.name!r} took longer than {spec.timeout:g} s",
             )
         if not self.session_alive():
             return ErrorInfo(
@@ -274,7 +292,9 @@ class Execution:
             )
         if isinstance(error, SystemExit):
             return ErrorInfo(
-                category="user code", type="SystemExit", message=f"step {spec.name!r} exited with status {error.code}"
+                category="user code",
+                type="SystemExit",
+                message=f"step {spec.name!r} exited with status {error.code}",
             )
         category = error.category if isinstance(error, WheelrunError) else "user code"
         return ErrorInfo(
@@ -393,7 +413,9 @@ def _script_path(name: str, roots: tuple[Path, ...]) -> Path:
         for file in distribution.files or ():
             if str(file) == name:
                 return Path(str(distribution.locate_file(file)))
-    raise ConfigurationError(f"{name} is not in the wheel", hint="wheelrun build --explain tells what ships, and why not")
+    raise ConfigurationError(
+        f"{name} is not in the wheel", hint="wheelrun build --explain tells what ships, and why not"
+    )
 
 
 def _group_jobs(run_id: str, step: str) -> None:

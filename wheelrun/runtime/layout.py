@@ -1,11 +1,11 @@
 """The one place that knows file names under an artifact root.
 
-    <root>/wheels/<distribution>/<digest>/<file>.whl
-    <root>/steps/<key>.json                          the step cache's index
-    <root>/runs/<run id>/deployment.json
-                         events.jsonl                one JSON line per change
-                         outputs/<step>/<output>/    value.json | value.pkl | data.parquet, and meta.json
-                         logs/stdout.log, stderr.log
+<root>/wheels/<distribution>/<digest>/<file>.whl
+<root>/steps/<key>.json                          the step cache's index
+<root>/runs/<run id>/deployment.json
+                     events.jsonl                one JSON line per change
+                     outputs/<step>/<output>/    value.json | value.pkl | data.parquet, and meta.json
+                     logs/stdout.log, stderr.log
 """
 
 from __future__ import annotations

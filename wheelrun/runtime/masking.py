@@ -12,7 +12,8 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _HARMLESS_NAME = re.compile(
-    r"token(izer|s?[._-]?(ttl|renew|enabled|limit|count|length))|max[._-]?tokens|credentials?[._-]?provider", re.IGNORECASE
+    r"token(izer|s?[._-]?(ttl|renew|enabled|limit|count|length))|max[._-]?tokens|credentials?[._-]?provider",
+    re.IGNORECASE,
 )
 
 

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any, Literal, TypeVar, Union
 
 from wheelrun.errors import UsageError, nearest
 from wheelrun.pipelines import annotations_of, session_parameters
+
+V = TypeVar("V")
 
 
 class _Unfit(ValueError):
@@ -265,7 +267,7 @@ def _path(value: Any) -> Path:
     raise _Unfit
 
 
-def _parsed(parse: Callable[[Any], Any], value: Any) -> Any:
+def _parsed(parse: Callable[[Any], V], value: Any) -> V:
     try:
         return parse(value)
     except (TypeError, ValueError):

@@ -45,7 +45,9 @@ class Gateway:
         self._folder = tempfile.TemporaryDirectory(prefix="wheelrun-gateway-")
         self._info = Path(self._folder.name) / "info"
         conf_dir = write_conf_dir(
-            Path(self._folder.name) / "conf", conf, inherited=Path(environ.get("SPARK_CONF_DIR", home / "conf"))
+            Path(self._folder.name) / "conf",
+            conf,
+            inherited=Path(environ.get("SPARK_CONF_DIR", home / "conf")),
         )
         self._told = False
         self._process = subprocess.Popen(
@@ -74,7 +76,8 @@ class Gateway:
             code = self._process.poll()
             if code is not None:
                 raise ClusterError(
-                    f"the JVM ended with status {code} before it was ready", hint="its own words are in the run's log"
+                    f"the JVM ended with status {code} before it was ready",
+                    hint="its own words are in the run's log",
                 )
             if time.monotonic() > limit:
                 raise ClusterError(f"the JVM was not ready within {timeout:g} s")
@@ -157,4 +160,3 @@ def stop_session() -> None:
     context = active_context()
     if context is not None:
         context.stop()
-

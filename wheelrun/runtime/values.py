@@ -114,7 +114,9 @@ def _encode_dict(value: Mapping[Any, Any], special: Callable[[Any], Any], where:
     if plain:
         return {key: encode(item, special, f"{where}[{key!r}]") for key, item in value.items()}
     return {
-        "$dict": [[encode(key, special, where), encode(item, special, f"{where}[{key!r}]")] for key, item in value.items()]
+        "$dict": [
+            [encode(key, special, where), encode(item, special, f"{where}[{key!r}]")] for key, item in value.items()
+        ]
     }
 
 

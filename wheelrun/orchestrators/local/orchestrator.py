@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import signal
@@ -29,13 +30,13 @@ from wheelrun.orchestrators.base import (
     local_path,
 )
 from wheelrun.orchestrators.local import processes
-from wheelrun.runtime.alive import RunLock, is_held
 from wheelrun.orchestrators.local.launch import Launch, lock_path, pid_path
 from wheelrun.orchestrators.local.log_files import read_logs
 from wheelrun.orchestrators.local.supervisor import end
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, missing_wheel
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.wheel import Wheel
+from wheelrun.runtime.alive import RunLock, is_held
 from wheelrun.runtime.events import EventLog, EventReader, fold
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
 from wheelrun.runtime.masking import public
@@ -111,9 +112,18 @@ class LocalOrchestrator(WheeledOrchestrator):
             "max_parallel_steps": self.config.max_parallel_steps,
             "timeout": deployment.timeout,
         }
-        conf = {**DEFAULT_CONF, "spark.master": self.config.master, "spark.app.name": deployment.name, **stack.conf}
+        conf = {
+            **DEFAULT_CONF,
+            "spark.master": self.config.master,
+            "spark.app.name": deployment.name,
+            **stack.conf,
+        }
         return Request(
-            orchestrator=self.flavor, run_id=run_id, content=content, environment=dict(stack.environment), conf=conf
+            orchestrator=self.flavor,
+            run_id=run_id,
+            content=content,
+            environment=dict(stack.environment),
+            conf=conf,
         )
 
     def prepare_or_run_pipeline(
@@ -188,7 +198,12 @@ class LocalOrchestrator(WheeledOrchestrator):
         status = self._folded(paths)
         if not status.state.is_terminal:
             log = EventLog(paths.events)
-            end(log, status, RunState.CANCELLED, ErrorInfo(category="cancelled", message="the run was cancelled"))
+            end(
+                log,
+                status,
+                RunState.CANCELLED,
+                ErrorInfo(category="cancelled", message="the run was cancelled"),
+            )
             log.close()
 
     def logs(
@@ -209,7 +224,13 @@ class LocalOrchestrator(WheeledOrchestrator):
             write_atomically(root / ".probe", b"")
             (root / ".probe").unlink()
         except OSError as error:
-            return [("artifact root", f"{root} cannot be written: {error.strerror}", "set artifact_root to a folder of yours")]
+            return [
+                (
+                    "artifact root",
+                    f"{root} cannot be written: {error.strerror}",
+                    "set artifact_root to a folder of yours",
+                )
+            ]
         return [("artifact root", None, None)]
 
     def _start(self, deployment: Deployment, request: Request, root: ArtifactRoot) -> Iterator[Mapping[str, Any]]:
@@ -227,7 +248,9 @@ class LocalOrchestrator(WheeledOrchestrator):
         )
         lock = RunLock(lock_path(paths.path))
         if not lock.acquire():
-            raise ConfigurationError(f"run {request.run_id} is already running", hint=f"wheelrun logs -f {request.run_id}")
+            raise ConfigurationError(
+                f"run {request.run_id} is already running", hint=f"wheelrun logs -f {request.run_id}"
+            )
         try:
             process = _spawn(request.content["python"], launch, paths, lock)
         finally:
@@ -240,7 +263,12 @@ class LocalOrchestrator(WheeledOrchestrator):
             raise missing_wheel(path)
         return WheelCache(cache_dir(os.environ)).unpacked(
             Wheel(
-                path=path, name=wheel.name, version=wheel.version, digest=wheel.digest, files=(), size=path.stat().st_size
+                path=path,
+                name=wheel.name,
+                version=wheel.version,
+                digest=wheel.digest,
+                files=(),
+                size=path.stat().st_size,
             )
         )
 
@@ -264,12 +292,12 @@ class LocalOrchestratorFlavor(BaseOrchestratorFlavor):
         return "local"
 
     @property
-    def config_class(self) -> type[BaseOrchestratorConfig]:
+    def config_class(self) -> builtins.type[BaseOrchestratorConfig]:
         """The class of the typed settings."""
         return LocalOrchestratorConfig
 
     @property
-    def implementation_class(self) -> type[BaseOrchestrator]:
+    def implementation_class(self) -> builtins.type[BaseOrchestrator]:
         """The orchestrator's class."""
         return LocalOrchestrator
 
@@ -299,7 +327,9 @@ def _spawn(python: str, launch: Launch, paths: RunPaths, lock: RunLock) -> subpr
                 pass_fds=(lock.descriptor,),
             )
         except OSError as error:
-            raise ClusterError(f"{python} cannot be started: {error.strerror}", hint="set the target's python") from error
+            raise ClusterError(
+                f"{python} cannot be started: {error.strerror}", hint="set the target's python"
+            ) from error
     assert process.stdin is not None
     with process.stdin as stream:
         stream.write(launch.to_json().encode())

@@ -48,7 +48,7 @@ def _signal_all(pids: list[int], number: signal.Signals) -> None:
 
 def _from_proc(proc: Path) -> list[tuple[int, int]]:
     found = []
-    for name in os.listdir(proc):
+    for name in os.listdir(proc):  # noqa: PTH208 - no Path objects for each of many processes
         if name.isdigit():
             try:
                 stat = (proc / name / "stat").read_text(encoding="utf-8", errors="replace")

@@ -1,7 +1,7 @@
-"""The process that outlives the client: it forks workers that run the steps, ends what takes too long, tells what died.
+"""The process that outlives the client: it forks workers that run the steps, and tells what became of them.
 
-It imports little and does no user code, so that it can be relied on to tell the truth about a worker that exited, was killed,
-or never returns. A worker that died is followed by another while there are steps left that may run.
+It imports little and runs no user code, so that it can be relied on to tell the truth about a worker that exited, was
+killed, or never returns. A worker that died is followed by another while there are steps left that may run.
 """
 
 from __future__ import annotations
@@ -139,11 +139,21 @@ class Supervisor:
         """Tell what a worker left untold; return whether the run has ended."""
         status = self._status()
         if why == "cancelled" or self._cancelled:
-            end(self.log, status, RunState.CANCELLED, ErrorInfo(category="cancelled", message="the run was cancelled"))
+            end(
+                self.log,
+                status,
+                RunState.CANCELLED,
+                ErrorInfo(category="cancelled", message="the run was cancelled"),
+            )
             return True
         if why == "run timeout":
             message = f"the run took longer than {self.launch.timeout:g} s"
-            end(self.log, status, RunState.FAILED, ErrorInfo(category="timeout", type="RunTimeout", message=message))
+            end(
+                self.log,
+                status,
+                RunState.FAILED,
+                ErrorInfo(category="timeout", type="RunTimeout", message=message),
+            )
             return True
         if status.state.is_terminal:
             return True
@@ -160,7 +170,12 @@ class Supervisor:
                 error = died(step.name, wait_status)
             delay = retry_delay(spec, step.attempts)
             self.log.emit(
-                "step", step=step.name, state=RunState.FAILED, attempt=step.attempts, error=error, retry_in=delay
+                "step",
+                step=step.name,
+                state=RunState.FAILED,
+                attempt=step.attempts,
+                error=error,
+                retry_in=delay,
             )
             if delay:
                 time.sleep(delay)
