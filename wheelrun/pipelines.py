@@ -8,6 +8,7 @@ Standard library only: the cluster side imports this.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -304,16 +305,16 @@ class Step(Generic[P, R]):
         """Run the function, or record the call while a pipeline is being composed."""
         composition = _COMPOSITION.get()
         if composition is None:
-            return typing.cast("R", self._run_now(args, kwargs))
+            return typing.cast("R", self._run_now(tuple(args), dict(kwargs)))
         arguments = bind_partially(self.function, self.name, args, kwargs)
         return typing.cast("R", composition.add(self, arguments))
 
     def _run_now(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        missing = session_parameters(self.function)
+        function = typing.cast("Callable[..., Any]", self.function)
+        missing = session_parameters(function)
         if missing:
-            bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
+            bound = inspect.signature(function).bind_partial(*args, **kwargs)
             kwargs = {**kwargs, **{name: spark_session() for name in missing if name not in bound.arguments}}
-        function: Callable[..., Any] = self.function
         return name_outputs(self.name, self.outputs, function(*args, **kwargs))
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -473,10 +474,8 @@ def bind_partially(
 def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
     """Return a function's annotations, resolved; one that cannot be resolved stays the text that it was written as."""
     function = inspect.unwrap(function)
-    try:
+    with contextlib.suppress(Exception):  # names under TYPE_CHECKING and the like: resolve what can be
         return typing.get_type_hints(function)
-    except Exception:  # noqa: BLE001 - names under TYPE_CHECKING and the like: resolve what can be
-        pass
     raw = dict(getattr(function, "__annotations__", {}))
     scope = {**vars(typing), **vars(sys.modules.get(function.__module__, typing))}
     for name, annotation in raw.items():
@@ -510,6 +509,7 @@ def name_outputs(step_name: str, names: Sequence[str], value: Any) -> Any:
 
     Raises:
         ValueError: the value does not have the outputs that the step declares.
+        TypeError: the value is not several.
     """
     if not names:
         return value
@@ -525,7 +525,7 @@ def name_outputs(step_name: str, names: Sequence[str], value: Any) -> Any:
             raise ValueError(f"step {step_name!r} declares {len(names)} outputs ({declared}) but returned {len(value)}")
         values = list(value)
     else:
-        raise ValueError(f"step {step_name!r} declares the outputs {declared} but returned one {type(value).__name__}")
+        raise TypeError(f"step {step_name!r} declares the outputs {declared} but returned one {type(value).__name__}")
     return _output_tuple(tuple(names))(*values)
 
 

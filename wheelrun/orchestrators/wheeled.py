@@ -14,6 +14,7 @@ from pathlib import Path
 from wheelrun.deployment import WheelRef
 from wheelrun.errors import PackagingError, UploadError
 from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig
+from wheelrun.packaging.snapshot import Snapshot
 from wheelrun.packaging.wheel import Wheel
 from wheelrun.runtime.layout import ArtifactRoot
 
@@ -42,11 +43,12 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
         super().__init__(config, name=name)
         self.source_root = source_root
         self.wheels = tuple(wheels)
+        self._snapshots: dict[str, Snapshot] = {}
 
     def copy_repository_to_temp_dir_and_add_setup_py(self) -> str:
         """Copy what ships of the repository to a temporary directory, and write a setup.py for it there.
 
-        The caller removes the directory.
+        A project that builds itself keeps its own files instead. The caller removes the directory.
 
         Returns:
             The directory's path.
@@ -55,17 +57,22 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
             ConfigurationError: there is no project.
             PackagingError: there is nothing to ship, or it cannot be read.
         """
-        from wheelrun.packaging.builder import lay_out
-        from wheelrun.packaging.project import find_root, load_project
+        from wheelrun.packaging.assemble import add_setup_py
+        from wheelrun.packaging.project import Layout, find_root, load_project
+        from wheelrun.packaging.snapshot import copy_tree, scan
 
-        project = load_project(find_root(self.source_root))
-        directory = Path(tempfile.mkdtemp(prefix="wheelrun-"))
+        tree = scan(load_project(find_root(self.source_root)))
+        directory = tempfile.mkdtemp(prefix="wheelrun-")
         try:
-            lay_out(project, directory)
+            snapshot = copy_tree(tree, Path(directory))
+            if tree.project.layout is Layout.BACKEND:
+                self._snapshots[directory] = snapshot
+            else:
+                add_setup_py(snapshot)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
-        return str(directory)
+        return directory
 
     def create_wheel(self, temp_dir: str) -> str:
         """Make a wheel of the project in a directory, without leaving the working directory and without network.
@@ -79,9 +86,18 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
         Raises:
             RuntimeError: the wheel could not be made (a `BuildError`, with the build's own output).
         """
-        from wheelrun.packaging.builder import make_wheel
+        from wheelrun.packaging.assemble import backend_wheel, wheel_from_setup_py
+        from wheelrun.packaging.wheel import verify_record
 
-        return str(make_wheel(Path(temp_dir), Path(temp_dir) / "dist").absolute())
+        out = Path(temp_dir).absolute() / "dist"
+        out.mkdir(exist_ok=True)
+        snapshot = self._snapshots.pop(temp_dir, None)
+        if snapshot is None:
+            path = wheel_from_setup_py(Path(temp_dir), out)
+        else:
+            path = backend_wheel(snapshot, out, allow=(), isolated=True, scm_version=None)
+        verify_record(path)
+        return str(path)
 
     def sanitize_name(self, name: str) -> str:
         """Make a name fit for a cluster: lower case, every character outside `[a-z0-9-]` a dash, no dash at the ends.

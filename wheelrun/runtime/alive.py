@@ -1,7 +1,7 @@
 """Whether anyone still works on a run: a lock on a file of the run, held by open descriptors.
 
-The lock goes from the client to the supervisor with the inherited descriptor, so there is no moment without a holder, and
-the kernel lets it go when the last holder ends, however it ends. No pid can be reused under it.
+The lock goes from the client to the supervisor with the inherited descriptor, so there is no moment without a holder,
+and the kernel lets it go when the last holder ends, however it ends. No pid can be reused under it.
 """
 
 from __future__ import annotations

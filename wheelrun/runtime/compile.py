@@ -1,7 +1,7 @@
 """From an entry and its parameters to a `Deployment`: import the user's code, type the parameters, compose the steps.
 
-It runs in a process of its own (`main`), so that what the user's modules do on import (print, exit, start threads) stays
-there.
+It runs in a process of its own (`main`), so that what the user's modules do on import (print, exit, start threads)
+stays there.
 """
 
 from __future__ import annotations
@@ -136,9 +136,8 @@ def _compile_callable(
     function = target.function if isinstance(target, Step) else target
     arguments = bind(function, parameters)
     step = target if isinstance(target, Step) else Step(function, name=(entry.attribute or "").rpartition(".")[2])
-    spec = _spec(
-        step, step.name, f"{entry.module}:{entry.attribute}", {key: _tree(step.name, key, value) for key, value in arguments.items()}
-    )  # fmt: skip
+    trees = {key: _tree(step.name, key, value) for key, value in arguments.items()}
+    spec = _spec(step, step.name, f"{entry.module}:{entry.attribute}", trees)
     outputs = [{"$output": [step.name, output]} for output in spec.output_names]
     return Deployment(
         name=name or step.name,
@@ -163,7 +162,7 @@ def _compile_pipeline(
         calls, result = compose(target, arguments)
     except WheelrunError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the body is the user's: whatever it raises is told
         raise ConfigurationError(
             f"pipeline {target.name!r} could not be composed: {type(error).__name__}: {error}",
             hint="its body runs once, before anything is built, to learn its steps",

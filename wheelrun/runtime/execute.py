@@ -1,7 +1,7 @@
 """Running a deployment's steps in this process: order, attempts, values, events.
 
-Everything that a client may want to know is an event; nothing is kept that the events do not tell, so another process can
-take a run up where this one left it.
+Everything that a client may want to know is an event; nothing is kept that the events do not tell, so another process
+can take a run up where this one left it.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from wheelrun.pipelines import annotations_of, session_parameters
 V = TypeVar("V")
 
 
-class _Unfit(ValueError):
+class _UnfitError(ValueError):
     """The value does not fit; the text says what was expected."""
 
 
@@ -71,7 +71,7 @@ def coerce(value: Any, annotation: Any, name: str) -> Any:
     """
     try:
         return _coerce(value, annotation)
-    except _Unfit as reason:
+    except _UnfitError as reason:
         detail = f" ({reason})" if str(reason) else ""
         raise UsageError(
             f"parameter {name!r}: {value!r} is not {_article(type_name(annotation))}{detail}",
@@ -128,13 +128,13 @@ def _coerce(value: Any, annotation: Any) -> Any:
         return _container(value, annotation, ())
     if annotation is object or isinstance(value, annotation):
         return value
-    raise _Unfit("a parameter of this type cannot be given from outside")
+    raise _UnfitError("a parameter of this type cannot be given from outside")
 
 
 def _null(value: Any) -> None:
     if value is None or (isinstance(value, str) and value.lower() in ("", "none", "null")):
         return
-    raise _Unfit
+    raise _UnfitError
 
 
 def _union(value: Any, arguments: Iterable[Any]) -> Any:
@@ -144,9 +144,9 @@ def _union(value: Any, arguments: Iterable[Any]) -> Any:
     for member in exact or members:
         try:
             return _coerce(value, member)
-        except _Unfit:
+        except _UnfitError:  # noqa: PERF203 - the next member may fit
             continue
-    raise _Unfit
+    raise _UnfitError
 
 
 def _literal(value: Any, members: Iterable[Any]) -> Any:
@@ -154,9 +154,9 @@ def _literal(value: Any, members: Iterable[Any]) -> Any:
         try:
             if _SCALARS.get(type(member), lambda given: given)(value) == member:
                 return member
-        except _Unfit:
+        except _UnfitError:  # noqa: PERF203 - the next member may fit
             continue
-    raise _Unfit
+    raise _UnfitError
 
 
 def _enum(value: Any, annotation: type[Enum]) -> Enum:
@@ -165,14 +165,14 @@ def _enum(value: Any, annotation: type[Enum]) -> Enum:
     for member in annotation:
         if value in (member.name, member.value) or str(value) == str(member.value):
             return member
-    raise _Unfit
+    raise _UnfitError
 
 
 def _container(value: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         value = _json(value, "an object, as JSON") if isinstance(value, str) else value
         if not isinstance(value, Mapping):
-            raise _Unfit
+            raise _UnfitError
         key_type, item_type = arguments or (Any, Any)
         return {_coerce(key, key_type): _coerce(item, item_type) for key, item in value.items()}
     if not (isinstance(origin, type) and issubclass(origin, Iterable)):
@@ -180,10 +180,10 @@ def _container(value: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
     if isinstance(value, str):
         value = _json(value, "a list, as JSON") if value.lstrip().startswith("[") else _split(value)
     if not isinstance(value, list | tuple | set | frozenset):
-        raise _Unfit
+        raise _UnfitError
     if origin is tuple and arguments and Ellipsis not in arguments:
         if len(value) != len(arguments):
-            raise _Unfit(f"it has {len(value)} items, not {len(arguments)}")
+            raise _UnfitError(f"it has {len(value)} items, not {len(arguments)}")
         return tuple(_coerce(item, kind) for item, kind in zip(value, arguments, strict=True))
     items = [_coerce(item, arguments[0] if arguments else Any) for item in value]
     return origin(items) if origin in (tuple, set, frozenset) else items
@@ -197,7 +197,7 @@ def _json(text: str, expected: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise _Unfit(f"expected {expected}: {error}") from None
+        raise _UnfitError(f"expected {expected}: {error}") from None
 
 
 def _dataclass(value: Any, annotation: Any) -> Any:
@@ -205,13 +205,13 @@ def _dataclass(value: Any, annotation: Any) -> Any:
         return value
     value = _json(value, "an object, as JSON") if isinstance(value, str) else value
     if not isinstance(value, Mapping):
-        raise _Unfit("expected an object")
+        raise _UnfitError("expected an object")
     try:
         return annotation(**bind(annotation, value))
     except UsageError as error:
-        raise _Unfit(error.message) from None
+        raise _UnfitError(error.message) from None
     except (TypeError, ValueError) as error:
-        raise _Unfit(str(error)) from None
+        raise _UnfitError(str(error)) from None
 
 
 def _bool(value: Any) -> bool:
@@ -219,7 +219,7 @@ def _bool(value: Any) -> bool:
         return value
     found = _BOOLS.get(value.strip().lower()) if isinstance(value, str) else None
     if found is None:
-        raise _Unfit
+        raise _UnfitError
     return found
 
 
@@ -228,7 +228,7 @@ def _int(value: Any) -> int:
         return _parsed(int, value.strip())
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    raise _Unfit
+    raise _UnfitError
 
 
 def _float(value: Any) -> float:
@@ -236,18 +236,18 @@ def _float(value: Any) -> float:
         return _parsed(float, value.strip())
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    raise _Unfit
+    raise _UnfitError
 
 
 def _str(value: Any) -> str:
     if isinstance(value, str):
         return value
-    raise _Unfit
+    raise _UnfitError
 
 
 def _date(value: Any) -> date:
     if isinstance(value, datetime):
-        raise _Unfit("it has a time of day")
+        raise _UnfitError("it has a time of day")
     if isinstance(value, date):
         return value
     return _parsed(date.fromisoformat, value)
@@ -264,14 +264,14 @@ def _datetime(value: Any) -> datetime:
 def _path(value: Any) -> Path:
     if isinstance(value, str | Path):
         return Path(value)
-    raise _Unfit
+    raise _UnfitError
 
 
 def _parsed(parse: Callable[[Any], V], value: Any) -> V:
     try:
         return parse(value)
     except (TypeError, ValueError):
-        raise _Unfit from None
+        raise _UnfitError from None
 
 
 _BOOLS = {

@@ -1,7 +1,8 @@
 """The process's JVM, started early: it boots while Python imports the user's modules.
 
-pyspark starts its gateway JVM when the first session is made, and waits for it. Here it is started before, with the same
-command, and pyspark is told where it listens (`PYSPARK_GATEWAY_PORT`, `PYSPARK_GATEWAY_SECRET`), as spark-submit does.
+pyspark starts its gateway JVM when the first session is made, and waits for it. Here it is started before, with the
+same command, and pyspark is told where it listens (`PYSPARK_GATEWAY_PORT`, `PYSPARK_GATEWAY_SECRET`), as spark-submit
+does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Values as JSON trees and back, exactly: what comes out is equal to what went in and of the same types.
 
 JSON's own types stand for themselves. A mapping with a single key that starts with `$` is a tag: `$tuple`, `$date`,
-`$datetime`, `$time`, `$timedelta`, `$path`, `$decimal`, `$bytes`, `$enum`, `$dataclass`, `$dict` (a mapping whose keys are
-not plain text) and, in arguments of a deployment, `$output`.
+`$datetime`, `$time`, `$timedelta`, `$path`, `$decimal`, `$bytes`, `$enum`, `$dataclass`, `$dict` (a mapping whose keys
+are not plain text) and, in arguments of a deployment, `$output`.
 """
 
 from __future__ import annotations

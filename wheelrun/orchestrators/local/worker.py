@@ -14,7 +14,6 @@ from wheelrun.orchestrators.local.working_tree import hide
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.runtime.events import EventLog
 from wheelrun.runtime.execute import Execution, SessionLostError
-from wheelrun.runtime.java import find_java, java_environment
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.session import Gateway, jvm_is_alive, stop_session
 
@@ -63,6 +62,8 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
 
 
 def _start_gateway(launch: Launch) -> Gateway | None:
+    from wheelrun.runtime.java import find_java, java_environment
+
     try:
         java = find_java(os.environ, shim_dir=Path(launch.cache_dir))
     except ConfigurationError:
