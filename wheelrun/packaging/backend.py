@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +54,7 @@ class Completed:
 class Runner(Protocol):
     """Runs a program to its end, or to the end of its time."""
 
-    def __call__(
-        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
-    ) -> Completed:
+    def __call__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> Completed:
         """Run `argv` in the folder `cwd` with the environment `env` for at most `timeout` seconds."""
 
 
@@ -106,6 +105,8 @@ def build_with_backend(
             f"the build backend of {source.name} left {len(wheels)} wheels; one was expected",
             detail=completed.output,
         )
+    if not zipfile.is_zipfile(wheels[0]):
+        raise BuildError(f"the build backend of {source.name} left no valid wheel", detail=completed.output)
     return wheels[0].resolve()
 
 

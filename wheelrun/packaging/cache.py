@@ -33,9 +33,7 @@ class WheelCache:
         clock: Tells the time in seconds since the epoch.
     """
 
-    def __init__(
-        self, root: Path, max_bytes: int = 2 * _GIB, *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, root: Path, max_bytes: int = 2 * _GIB, *, clock: Callable[[], float] = time.time) -> None:
         self.root = root
         self.max_bytes = max_bytes
         self._clock = clock

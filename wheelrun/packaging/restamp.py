@@ -149,9 +149,7 @@ def _amended_about(text: str, wheel: Path) -> str:
 
 
 def _parsed_entry_points(text: str, wheel: Path) -> dict[str, dict[str, str]]:
-    parser = configparser.ConfigParser(
-        delimiters=("=",), interpolation=None, default_section="", strict=False
-    )
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="", strict=False)
     parser.optionxform = str  # type: ignore[assignment]
     try:
         parser.read_string(text)

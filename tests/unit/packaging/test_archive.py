@@ -168,9 +168,7 @@ def test_dist_info_comes_last() -> None:
         ({"q-2.dist-info/RECORD": b""}, "2 RECORD files"),
     ],
 )
-def test_a_wrong_record_is_a_build_error(
-    changes: dict[str, bytes | None], message: str, tmp_path: Path
-) -> None:
+def test_a_wrong_record_is_a_build_error(changes: dict[str, bytes | None], message: str, tmp_path: Path) -> None:
     path = rewritten(wheel(tmp_path, {"p/a.py": b"1"}), changes)
     with pytest.raises(BuildError, match=message) as caught:
         verify_record(path)

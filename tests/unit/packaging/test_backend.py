@@ -19,11 +19,14 @@ class FakeRunner:
         self.out, self.wheels = out, wheels
         self.result = Completed(**{"returncode": 0, "output": "log\n", **result})  # type: ignore[arg-type]
 
+    #: An archive of nothing.
+    content = b"PK\x05\x06" + bytes(18)
+
     def __call__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> Completed:
         self.argv, self.cwd, self.env, self.timeout = argv, cwd, env, timeout
         assert list(cwd.iterdir()) == []
         for name in self.wheels:
-            (self.out / name).write_bytes(b"")
+            (self.out / name).write_bytes(self.content)
         return self.result
 
 
@@ -67,6 +70,13 @@ def test_not_one_wheel(wheels: list[str], tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=f"left {len(wheels)} wheels") as caught:
         build_with_backend(tmp_path, tmp_path, timeout=1, isolated=False, runner=runner)
     assert caught.value.detail == "log\n"
+
+
+def test_a_wheel_that_is_none(tmp_path: Path) -> None:
+    runner = FakeRunner(tmp_path)
+    runner.content = b"half a wh"
+    with pytest.raises(BuildError, match="no valid wheel"):
+        build_with_backend(tmp_path, tmp_path, timeout=1, isolated=False, runner=runner)
 
 
 @pytest.mark.parametrize("isolated", [True, False])
@@ -130,8 +140,10 @@ def test_the_whole_tree_is_ended(hangs: bool, tmp_path: Path) -> None:
     assert done.returncode == (-9 if hangs else 0)
     assert done.output == "started\n"
     os.set_blocking(reader, True)
-    with open(reader, "rb") as stream:
-        assert stream.read() == b""
+    try:
+        assert os.read(reader, 16) == b""
+    finally:
+        os.close(reader)
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:

@@ -200,13 +200,9 @@ BACKENDS = {
         '[tool.hatch.build.targets.wheel]\npackages = ["my_project"]\n'
         '[tool.hatch.build.targets.wheel.shared-data]\n"bin/run.sh" = "share/run.sh"\n'
     ),
-    "flit_core.buildapi": (
-        '[tool.flit.module]\nname = "my_project"\n[tool.flit.external-data]\ndirectory = "bin"\n'
-    ),
+    "flit_core.buildapi": ('[tool.flit.module]\nname = "my_project"\n[tool.flit.external-data]\ndirectory = "bin"\n'),
     "poetry.core.masonry.api": '[tool.poetry]\npackages = [{ include = "my_project" }]\n',
-    "pdm.backend": (
-        '[tool.pdm.build]\nincludes = ["my_project"]\n[tool.pdm.build.wheel-data]\nscripts = ["bin/*"]\n'
-    ),
+    "pdm.backend": ('[tool.pdm.build]\nincludes = ["my_project"]\n[tool.pdm.build.wheel-data]\nscripts = ["bin/*"]\n'),
 }
 
 
@@ -219,9 +215,7 @@ def test_real_backends(backend: str, tmp_path: Path) -> None:
         root = tmp_path / place / "repo"
         (root / "my_project").mkdir(parents=True)
         (root / "bin").mkdir()
-        (root / "pyproject.toml").write_text(
-            PROJECT.format(backend=backend) + BACKENDS[backend], encoding="utf-8"
-        )
+        (root / "pyproject.toml").write_text(PROJECT.format(backend=backend) + BACKENDS[backend], encoding="utf-8")
         (root / "README.md").write_text("# Größe\n\nVersion: 3\n", encoding="utf-8")
         (root / "my_project" / "__init__.py").write_text('"""Doc."""\n', encoding="utf-8")
         (root / "my_project" / "mod.py").write_text("def main(): ...\n", encoding="utf-8")
@@ -235,9 +229,7 @@ def test_real_backends(backend: str, tmp_path: Path) -> None:
         assert after.items() >= before.items()
     assert wheels[0].read_bytes() == wheels[1].read_bytes()
     assert wheels[0].name == f"my_project-{VERSION}-py3-none-any.whl"
-    assert any(name.endswith("run.sh") for name in members(wheels[0])) is (
-        backend != "poetry.core.masonry.api"
-    )
+    assert any(name.endswith("run.sh") for name in members(wheels[0])) is (backend != "poetry.core.masonry.api")
     verify_record(wheels[0])
     info = f"my_project-{VERSION}.dist-info"
     content = read(wheels[0])

@@ -16,9 +16,7 @@ def tree(*names: str, layout: Layout = Layout.FLAT, **project: object) -> Tree:
     prefix = "src/" if layout is Layout.SRC else ""
     return Tree(
         project=Project(root=Path("/repo"), layout=layout, **{"name": "My.Repo", **project}),  # type: ignore[arg-type]
-        entries=tuple(
-            Entry(path=prefix + name, source=Path(), size=0, arcname=name) for name in sorted(names)
-        ),
+        entries=tuple(Entry(path=prefix + name, source=Path(), size=0, arcname=name) for name in sorted(names)),
     )
 
 
@@ -92,9 +90,7 @@ def test_entry_points() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "declared"), [("My.Repo", "My.Repo"), ("My Repo (v1.2)", "my_repo_v1_2"), ("x", "x")]
-)
+@pytest.mark.parametrize(("name", "declared"), [("My.Repo", "My.Repo"), ("My Repo (v1.2)", "my_repo_v1_2"), ("x", "x")])
 def test_the_declared_name_keeps_its_spelling_where_it_may(name: str, declared: str) -> None:
     assert spec_for(tree("m.py", name=name), "1").name == declared
 

@@ -89,8 +89,7 @@ def test_pyproject_lists_every_package() -> None:
     table = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
     listed = set(table["tool"]["setuptools"]["packages"]) - {"wheelrun.templates"}
     folders = {
-        path.parent.relative_to(CHECKOUT).as_posix().replace("/", ".")
-        for path in (CHECKOUT / "wheelrun").rglob("*.py")
+        path.parent.relative_to(CHECKOUT).as_posix().replace("/", ".") for path in (CHECKOUT / "wheelrun").rglob("*.py")
     }
     assert folders <= listed, "add the new folders to [tool.setuptools] packages in pyproject.toml"
     assert all((CHECKOUT / name.replace(".", "/")).is_dir() for name in listed)
@@ -100,15 +99,11 @@ def test_pyproject_lists_every_package() -> None:
 def test_an_installed_wheel_finds_its_templates(tmp_path: Path) -> None:
     source = copy_of_checkout(tmp_path / "source")
     wheel = build_with_backend(source, tmp_path / "out", timeout=300, isolated=False)
-    expected = {
-        path.relative_to(source / "templates").as_posix() for path in (source / "templates").rglob("*")
-    }
+    expected = {path.relative_to(source / "templates").as_posix() for path in (source / "templates").rglob("*")}
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(tmp_path / "site")
-    inside = {
-        name.removeprefix("wheelrun/templates/") for name in names if name.startswith("wheelrun/templates/")
-    }
+    inside = {name.removeprefix("wheelrun/templates/") for name in names if name.startswith("wheelrun/templates/")}
     assert inside == {name for name in expected if (source / "templates" / name).is_file()}
     assert inside >= shipped_templates()
     assert not [name for name in names if name.split("/")[0] != "wheelrun" and ".dist-info/" not in name]

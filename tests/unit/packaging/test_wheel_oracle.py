@@ -111,9 +111,7 @@ def assert_same(tree: Tree, tmp_path: Path) -> None:
 
 
 def test_flat_tree_with_every_odd_name(tmp_path: Path) -> None:
-    tree = write_tree(
-        project_at(tmp_path / "repo"), FLAT, executable=("main.py", "pkg/mod.py", "pkg/Makefile")
-    )
+    tree = write_tree(project_at(tmp_path / "repo"), FLAT, executable=("main.py", "pkg/mod.py", "pkg/Makefile"))
     assert_same(tree, tmp_path)
 
 
@@ -175,9 +173,7 @@ def test_random_trees(tmp_path: Path) -> None:
             parts.append(f"x{part}" if part.strip(".") == "" else part)
         name = "/".join(parts) + rng.choice(["", ".py", ".csv"])
         folded = {known.lower() for known in files} | {
-            "/".join(known.lower().split("/")[:cut])
-            for known in files
-            for cut in range(1, known.count("/") + 1)
+            "/".join(known.lower().split("/")[:cut]) for known in files for cut in range(1, known.count("/") + 1)
         }
         prefixes = {"/".join(name.lower().split("/")[:cut]) for cut in range(1, name.count("/") + 2)}
         if name.lower() not in folded and not prefixes & {known.lower() for known in files}:
