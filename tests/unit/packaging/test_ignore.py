@@ -9,11 +9,6 @@ from wheelrun.errors import PackagingError
 from wheelrun.packaging.ignore import IgnoreRules, Rule, never_ships
 
 
-def write(root: Path, **files: str) -> None:
-    for name, text in files.items():
-        put(root / name, text)
-
-
 def put(path: Path, text: str = "") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
