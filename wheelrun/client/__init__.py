@@ -1,15 +1,35 @@
-"""The Python API. The functions here are `Client`'s methods, on the project of the working directory."""
+"""The Python API. The functions here are `Client`'s methods, on the project of the working directory.
+
+The names load when they are first used: a build, on the command line, needs neither orchestrators nor the store.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wheelrun.client.client import Client, Prepared, entry_of
-from wheelrun.client.run import Run, failure
-from wheelrun.orchestrators.base import LogLine
-from wheelrun.packaging.builder import BuildResult
-from wheelrun.store import RunRecord
+if TYPE_CHECKING:
+    from wheelrun.client.building import Workspace as Workspace
+    from wheelrun.client.client import Client as Client
+    from wheelrun.client.client import Prepared as Prepared
+    from wheelrun.client.client import entry_of as entry_of
+    from wheelrun.client.run import Run as Run
+    from wheelrun.client.run import failure as failure
+    from wheelrun.orchestrators.base import LogLine as LogLine
+    from wheelrun.packaging.builder import BuildResult as BuildResult
+    from wheelrun.store import RunRecord as RunRecord
+
+_HOME = {
+    "BuildResult": "wheelrun.packaging.builder",
+    "Client": "wheelrun.client.client",
+    "LogLine": "wheelrun.orchestrators.base",
+    "Prepared": "wheelrun.client.client",
+    "Run": "wheelrun.client.run",
+    "RunRecord": "wheelrun.store",
+    "Workspace": "wheelrun.client.building",
+    "entry_of": "wheelrun.client.client",
+    "failure": "wheelrun.client.run",
+}
 
 __all__ = [
     "BuildResult",
@@ -18,6 +38,7 @@ __all__ = [
     "Prepared",
     "Run",
     "RunRecord",
+    "Workspace",
     "build",
     "cancel",
     "entry_of",
@@ -32,46 +53,64 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'wheelrun.client' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
 def build(**options: Any) -> BuildResult:
     """Build the project's wheel; see `Client.build`."""
-    return Client().build(**options)
+    from wheelrun.client.building import Workspace
+
+    return Workspace().build(**options)
 
 
 def submit(entry: str | Callable[..., Any], params: dict[str, Any] | None = None, **options: Any) -> Run:
     """Submit an entry; see `Client.submit`."""
-    return Client().submit(entry, params, **options)
+    return _client().submit(entry, params, **options)
 
 
 def prepare(entry: str | Callable[..., Any], params: dict[str, Any] | None = None, **options: Any) -> Prepared:
     """Do everything of `submit` but submitting; see `Client.prepare`."""
-    return Client().prepare(entry, params, **options)
+    return _client().prepare(entry, params, **options)
 
 
 def runs(**options: Any) -> list[Run]:
     """Return recorded runs, the newest first; see `Client.runs`."""
-    return Client().runs(**options)
+    return _client().runs(**options)
 
 
 def status(ref: str = "last") -> RunRecord:
     """Return what is now known of a run; see `Run.status`."""
-    return Client().run(ref).status()
+    return _client().run(ref).status()
 
 
 def logs(ref: str = "last", **options: Any) -> Iterator[LogLine]:
     """Yield what a run wrote; see `Run.logs`."""
-    return Client().run(ref).logs(**options)
+    return _client().run(ref).logs(**options)
 
 
 def cancel(ref: str = "last") -> RunRecord:
     """End a run; see `Run.cancel`."""
-    return Client().run(ref).cancel()
+    return _client().run(ref).cancel()
 
 
 def resume(ref: str = "last", **options: Any) -> Run:
     """Take up a run that failed or was cancelled; see `Client.resume`."""
-    return Client().resume(ref, **options)
+    return _client().resume(ref, **options)
 
 
 def rerun(ref: str = "last", **options: Any) -> Run:
     """Run a recorded run again, as a new run; see `Client.rerun`."""
-    return Client().rerun(ref, **options)
+    return _client().rerun(ref, **options)
+
+
+def _client() -> Client:
+    from wheelrun.client.client import Client
+
+    return Client()

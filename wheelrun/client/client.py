@@ -11,18 +11,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wheelrun.client.building import Workspace, main_file
 from wheelrun.client.compiling import Compilation
 from wheelrun.client.run import Run
-from wheelrun.config import Settings, Stack, cache_dir, data_dir, load_settings, resolve_stack, validate
+from wheelrun.config import Stack, data_dir, resolve_stack, validate
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ConfigurationError, StoreError, UsageError, WheelrunError
 from wheelrun.orchestrators import registry
 from wheelrun.orchestrators.base import BaseOrchestrator, Request, local_path
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, reference
 from wheelrun.packaging.builder import BuildResult
-from wheelrun.packaging.builder import build as build_project
-from wheelrun.packaging.cache import WheelCache
-from wheelrun.packaging.project import PackageSettings, Project, find_root, load_project
 from wheelrun.packaging.wheel import Wheel
 from wheelrun.runtime import artifacts
 from wheelrun.runtime.alive import RunLock, is_held
@@ -43,7 +41,7 @@ class Prepared:
     deployment: Deployment
 
 
-class Client:
+class Client(Workspace):
     """The Python API: the same power as the command line.
 
     Args:
@@ -53,62 +51,10 @@ class Client:
         environ: The environment; by default the process's.
     """
 
-    def __init__(
-        self,
-        project: Path | str | None = None,
-        *,
-        cwd: Path | None = None,
-        environ: Mapping[str, str] | None = None,
-    ) -> None:
-        self._given = Path(project) if project is not None else None
-        self._cwd = cwd or Path.cwd()
-        self._environ = os.environ if environ is None else environ
-
-    @functools.cached_property
-    def root(self) -> Path:
-        """The project's root.
-
-        Raises:
-            ConfigurationError: there is none.
-        """
-        return find_root(self._given, cwd=self._cwd, main_file=_main_file())
-
-    @functools.cached_property
-    def settings(self) -> Settings:
-        """The project's configuration; without a project, the user's own."""
-        try:
-            root = self.root
-        except ConfigurationError:
-            if self._given is not None:
-                raise
-            root = self._cwd
-        return load_settings(root, self._environ)
-
-    @functools.cached_property
-    def project(self) -> Project:
-        """The project."""
-        return load_project(self.root, PackageSettings(**asdict(self.settings.package)))
-
     @functools.cached_property
     def store(self) -> RunStore:
         """The run store."""
         return RunStore(data_dir(self._environ) / "runs.sqlite")
-
-    @functools.cached_property
-    def cache(self) -> WheelCache:
-        """The wheel cache."""
-        return WheelCache(cache_dir(self._environ))
-
-    def build(self, *, allow_secrets: Collection[str] = ()) -> BuildResult:
-        """Build the project's wheel, or take it from the cache if nothing has changed.
-
-        Args:
-            allow_secrets: Paths that the secret guard lets through, besides the configured ones.
-
-        Raises:
-            PackagingError: it cannot be built.
-        """
-        return build_project(self.project, self.cache, allow_secrets=allow_secrets)
 
     def submit(
         self,
@@ -506,19 +452,10 @@ def entry_of(function: Callable[..., Any]) -> str:
         raise UsageError(f"{name} cannot be submitted", hint="submit a function at the top level of a module")
     if module != "__main__":
         return f"{module}:{name}"
-    main = _main_file()
+    main = main_file()
     if main is None:
         raise UsageError(f"{name} is defined in an interactive session", hint="put it into a module")
     return f"{main}:{name}"
-
-
-def _main_file() -> Path | None:
-    file = getattr(sys.modules.get("__main__"), "__file__", None)
-    path = Path(file).resolve() if file else None
-    package = Path(__file__).resolve().parent.parent
-    if path is None or path.suffix != ".py" or package in path.parents:
-        return None
-    return path
 
 
 def _with_wheels(deployment: Deployment, built: BuildResult) -> Deployment:
