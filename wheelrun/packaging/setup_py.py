@@ -11,7 +11,6 @@ import glob
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from string import Template
 from typing import TYPE_CHECKING, Any
 
@@ -174,33 +173,34 @@ def _is_regular(entry: Entry, folder: str) -> bool:
     return top.endswith(".py") and "." not in top[:-3]
 
 
-def _packages(names: Iterable[str]) -> set[str]:
+def _packages(names: Collection[str]) -> set[str]:
     """Return the top-level folders and all folders with modules, as far as their names can be dotted."""
-    packages: set[str] = set()
-    for name in names:
-        top, slash, _ = name.partition("/")
-        if not slash:
-            continue
-        packages.add(top)
-        parent = name.rpartition("/")[0]
-        if name.endswith(".py") and not _NO_PACKAGE.search(parent):
-            packages.add(parent.replace("/", "."))
-    return packages
+    folders = {name.rpartition("/")[0] for name in names if name.endswith(".py")}
+    folders |= {name.partition("/")[0] for name in names if "/" in name}
+    return {folder.replace("/", ".") for folder in folders if folder and not _NO_PACKAGE.search(folder)}
 
 
 def _package_data(names: Iterable[str], packages: Collection[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     data: dict[str, list[str]] = {}
+    owners: dict[str, str] = {}
     for name in names:
-        if "/" not in name:
+        folder, slash, _ = name.rpartition("/")
+        if not slash:
             continue
-        folder = PurePosixPath(name).parent
-        while _NO_PACKAGE.search(str(folder)) or str(folder).replace("/", ".") not in packages:
-            folder = folder.parent
-        rest = name[len(str(folder)) + 1 :]
+        if folder not in owners:
+            owners[folder] = _owner(folder, packages)
+        rest = name[len(owners[folder]) + 1 :]
         # setuptools finds the modules of a package by itself, unless a leading dot hides them.
         if "/" in rest or rest.startswith(".") or not rest.endswith(".py"):
-            data.setdefault(str(folder).replace("/", "."), []).append(glob.escape(rest))
+            data.setdefault(owners[folder].replace("/", "."), []).append(glob.escape(rest))
     return tuple((package, tuple(sorted(data[package]))) for package in sorted(data))
+
+
+def _owner(folder: str, packages: Collection[str]) -> str:
+    """Return the nearest folder at or above that is a package; the top-level one always is."""
+    while _NO_PACKAGE.search(folder) or folder.replace("/", ".") not in packages:
+        folder = folder.rpartition("/")[0]
+    return folder
 
 
 def _entry_points(
