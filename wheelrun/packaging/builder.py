@@ -139,7 +139,8 @@ def _make(
     with _temporary_folder() as folder:
         out = folder / "wheel"
         out.mkdir()
-        snapshot = copy_tree(tree, folder / "source")
+        # A backend's output names the folder: let it be one that the user knows.
+        snapshot = copy_tree(tree, folder / "source" / project.distribution)
         # The copy tells what is built: files may have changed since they were hashed.
         key = _key(project, snapshot.digest, allow, scm_version)
         if project.layout is Layout.BACKEND:

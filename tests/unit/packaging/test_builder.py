@@ -210,7 +210,7 @@ class TestBackend:
 
     def test_a_backend_that_fails_shows_its_output(self, tmp_path: Path, run: Build) -> None:
         root = backend_project(tmp_path / "repo", "gone.py")
-        with pytest.raises(BuildError) as caught:
+        with pytest.raises(BuildError, match="the build backend of repo failed") as caught:
             run(root)
         assert "gone.py" in str(caught.value.detail)
 
