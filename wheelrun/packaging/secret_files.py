@@ -154,13 +154,14 @@ def _named(name: str, globs: str, check: Check) -> NamedFile:
 
 
 NAMED_FILES: tuple[NamedFile, ...] = (
+    _named("dotenv-file", ".env", _any_setting),
     _named(
         "dotenv-template",
         ".env*example* .env*sample* .env*template* .env*.dist .env*.tpl .env*.tmpl .env*.default"
         " .env*.defaults .env*.schema example.env sample.env template.env *.env .envrc*",
         _random_settings,
     ),
-    _named("dotenv-file", ".env .env.* .env-* .env_*", _any_setting),
+    _named("dotenv-file", ".env.* .env-* .env_*", _any_setting),
     _named("netrc-password", ".netrc _netrc", _values(_NETRC)),
     _named("databricks-config", ".databrickscfg .databrickscfg.*", _sensitive_settings),
     _named("pypirc-password", ".pypirc", _sensitive_settings),
@@ -169,9 +170,7 @@ NAMED_FILES: tuple[NamedFile, ...] = (
     _named("pip-config-password", "pip.conf pip.ini", _values(_URL_LOGIN)),
     _named("database-password", ".pgpass", _pgpass),
     _named("database-password", ".my.cnf", _sensitive_settings),
-    _named(
-        "cloud-credentials", "*/.aws/credentials */.aws/config .s3cfg .boto .passwd-s3fs", _sensitive_settings
-    ),
+    _named("cloud-credentials", "*/.aws/credentials */.aws/config .s3cfg .boto .passwd-s3fs", _sensitive_settings),
     _named(
         "cloud-credentials",
         "application_default_credentials.json */.azure/accesstokens.json */.azure/msal_token_cache.json"

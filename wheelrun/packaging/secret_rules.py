@@ -244,9 +244,7 @@ RULES: tuple[TokenRule, ...] = (
     ),
     _rule("gcp-api-key", "AIza", _NOT_IN_TOKEN + rb"AIza([A-Za-z0-9_-]{35})(?![A-Za-z0-9_-])", _mixed(4.0)),
     _rule("gcp-oauth-client-secret", "GOCSPX-", rb"GOCSPX-([A-Za-z0-9_-]{28})(?![A-Za-z0-9_-])", _mixed(3.5)),
-    _rule(
-        "gcp-refresh-token", "1//0", rb"[\"'\s=:](1//0[A-Za-z0-9_-]{60,200})(?![A-Za-z0-9_-])", _mixed(4.5)
-    ),
+    _rule("gcp-refresh-token", "1//0", rb"[\"'\s=:](1//0[A-Za-z0-9_-]{60,200})(?![A-Za-z0-9_-])", _mixed(4.5)),
     _rule(
         "github-token",
         "ghp_ | gho_ | ghu_ | ghs_ | ghr_",
@@ -343,9 +341,7 @@ RULES: tuple[TokenRule, ...] = (
         _random(3.2),
     ),
     _rule("vault-token", "hvs. | hvb.", _NOT_IN_TOKEN + rb"hv[bs]\.([A-Za-z0-9_-]{90,300})", _mixed(4.0)),
-    _rule(
-        "grafana-token", "glsa_", _NOT_IN_WORD + rb"glsa_([A-Za-z0-9]{32})_[0-9a-fA-F]{8}" + _END, _mixed(3.6)
-    ),
+    _rule("grafana-token", "glsa_", _NOT_IN_WORD + rb"glsa_([A-Za-z0-9]{32})_[0-9a-fA-F]{8}" + _END, _mixed(3.6)),
     _rule("new-relic-key", "NRAK-", _NOT_IN_TOKEN + rb"NRAK-([A-Z0-9]{27})" + _END, _random(3.2)),
     _rule("atlassian-token", "ATATT3", _NOT_IN_TOKEN + rb"ATATT3([A-Za-z0-9_=-]{180,})", _mixed(4.5)),
 )
