@@ -33,10 +33,14 @@ class WheelrunError(Exception):
         message: What happened, where.
         hint: What to do about it.
         detail: Output that belongs to it and is shown as it is: a build's log, the user's traceback.
+
+    Attributes:
+        run_id: The run that was already recorded when it happened, if any.
     """
 
     exit_code: ClassVar[int] = 1
     category: ClassVar[str] = "cluster"
+    run_id: str | None = None
 
     def __init__(self, message: str, *, hint: str | None = None, detail: str | None = None) -> None:
         super().__init__(message)

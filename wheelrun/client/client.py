@@ -16,7 +16,7 @@ from wheelrun.client.compiling import Compilation
 from wheelrun.client.run import Run
 from wheelrun.config import Stack, data_dir, resolve_stack, validate
 from wheelrun.deployment import Deployment, WheelRef
-from wheelrun.errors import ConfigurationError, StoreError, UsageError, WheelrunError
+from wheelrun.errors import ConfigurationError, RunCancelledError, StoreError, UsageError, WheelrunError
 from wheelrun.orchestrators import registry
 from wheelrun.orchestrators.base import BaseOrchestrator, Request, local_path
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, reference
@@ -110,22 +110,12 @@ class Client(Workspace):
             if not created:
                 return Run(self, record)
             self.store.save_deployment(record.id, deployment.to_json())
-            placeholder = _Placeholder(self.store, record)
-            try:
+            with self._placing(record, orchestrator) as placeholder:
                 on_stage("packaging")
                 deployment = self._package(deployment, orchestrator, placeholder, allow_secrets)
                 on_stage("submitting")
                 orchestrator.run(deployment, stack, placeholder)
-            except WheelrunError as error:
-                placeholder.fail(error)
-                error.run_id = record.id  # type: ignore[attr-defined]
-                raise
-            except BaseException as error:
-                placeholder.fail(WheelrunError(f"the submission was interrupted ({type(error).__name__})"))
-                raise
-        run = Run(self, self.store.get(record.id))
-        run.warnings = tuple(orchestrator.warnings)  # type: ignore[attr-defined]
-        return run
+        return Run(self, self.store.get(record.id), warnings=orchestrator.warnings, is_new=True)
 
     def prepare(
         self,
@@ -213,16 +203,12 @@ class Client(Workspace):
         deployment = self._recorded_deployment(record)
         with self._submission() as submitter:
             record = self.store.reopen(record.id, submitter=submitter)
-            placeholder = _Placeholder(self.store, record)
-            try:
+            with self._placing(record, orchestrator) as placeholder:
                 if deployment.wheel is None:
                     deployment = self._package(deployment, orchestrator, placeholder, ())
                 for metadata in orchestrator.resume(record, deployment, stack):
                     placeholder.publish(metadata)
-            except WheelrunError as error:
-                placeholder.fail(error)
-                raise
-        return Run(self, self.store.get(record.id))
+        return Run(self, self.store.get(record.id), warnings=orchestrator.warnings)
 
     def rerun(
         self,
@@ -242,17 +228,13 @@ class Client(Workspace):
                 replace(self._record(deployment, stack, None, submitter), project=old.project, rerun_of=old.id)
             )
             self.store.save_deployment(record.id, deployment.to_json())
-            placeholder = _Placeholder(self.store, record)
-            try:
+            with self._placing(record, orchestrator) as placeholder:
                 if deployment.wheel is None:
                     deployment = self._package(deployment, orchestrator, placeholder, ())
                 else:
                     self.store.update(record.id, wheel=old.wheel)
                 orchestrator.run(deployment, stack, placeholder)
-            except WheelrunError as error:
-                placeholder.fail(error)
-                raise
-        return Run(self, self.store.get(record.id))
+        return Run(self, self.store.get(record.id), warnings=orchestrator.warnings, is_new=True)
 
     def targets(self) -> list[Stack]:
         """Return every configured target, resolved."""
@@ -272,7 +254,13 @@ class Client(Workspace):
 
     def orchestrator_of(self, record: RunRecord) -> BaseOrchestrator:
         """Return the orchestrator of a recorded run, configured as it was."""
-        return self._orchestrator(Stack(**record.stack), Path(record.project))
+        if record.id not in self._orchestrators:  # a run is looked at often, and finding plug-ins takes its time
+            self._orchestrators[record.id] = self._orchestrator(Stack(**record.stack), Path(record.project))
+        return self._orchestrators[record.id]
+
+    @functools.cached_property
+    def _orchestrators(self) -> dict[str, BaseOrchestrator]:
+        return {}
 
     def result_of(self, record: RunRecord) -> Any:
         """Return what a run's entry returned, from its artifacts."""
@@ -408,6 +396,25 @@ class Client(Workspace):
             path.unlink(missing_ok=True)
             lock.release()
 
+    @contextlib.contextmanager
+    def _placing(self, record: RunRecord, orchestrator: BaseOrchestrator) -> Iterator[_Placeholder]:
+        """Leave a record that tells the truth, and nothing that runs, when a submission does not come to its end."""
+        placeholder = _Placeholder(self.store, record)
+        try:
+            yield placeholder
+        except WheelrunError as error:
+            placeholder.fail(error)
+            error.run_id = record.id
+            raise
+        except BaseException as error:
+            with contextlib.suppress(NotImplementedError):
+                orchestrator.cancel(placeholder)
+            if isinstance(error, KeyboardInterrupt):
+                placeholder.fail(RunCancelledError("the submission was interrupted"))
+            else:
+                placeholder.fail(WheelrunError(f"the submission was interrupted ({type(error).__name__})"))
+            raise
+
     def _refuse_nested(self) -> None:
         if RUN_ID_VARIABLE in self._environ:
             raise ConfigurationError(
@@ -440,8 +447,9 @@ class _Placeholder:
 
     def fail(self, error: WheelrunError) -> None:
         info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
+        state = RunState.CANCELLED if isinstance(error, RunCancelledError) else RunState.FAILED
         if not self._store.get(self.id).state.is_terminal:
-            self._store.update(self.id, state=RunState.FAILED, error=info)
+            self._store.update(self.id, state=state, error=info)
 
 
 def entry_of(function: Callable[..., Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wheelrun.errors import RunCancelledError, RunFailedError, RunTimeoutError, WheelrunError
@@ -21,11 +21,17 @@ class Run:
     Args:
         client: The client that it belongs to.
         record: What is known.
+        warnings: What its submission had to say.
+        is_new: Whether a submission made it, rather than found it by its idempotency key.
     """
 
-    def __init__(self, client: Client, record: RunRecord) -> None:
+    def __init__(
+        self, client: Client, record: RunRecord, *, warnings: Sequence[str] = (), is_new: bool = False
+    ) -> None:
         self._client = client
         self.record = record
+        self.warnings = tuple(warnings)
+        self.is_new = is_new
 
     @property
     def id(self) -> str:
