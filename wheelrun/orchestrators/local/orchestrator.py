@@ -186,11 +186,12 @@ class LocalOrchestrator(WheeledOrchestrator):
         """End a run and everything that it started, the JVM included; within 10 seconds."""
         paths = self._paths(run)
         lock = lock_path(paths.path)
-        pid = _supervisor(paths)
+        limit = time.monotonic() + 8
+        while (pid := _supervisor(paths)) is None and is_held(lock) and time.monotonic() < limit:
+            time.sleep(0.02)  # it was started a moment ago and has not said who it is
         if pid is not None and is_held(lock):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-            limit = time.monotonic() + 8
             while is_held(lock) and time.monotonic() < limit:
                 time.sleep(0.02)
             if is_held(lock):
