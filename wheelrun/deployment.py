@@ -60,6 +60,9 @@ class StepSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     step_operator: str | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "run_if", RunIf(self.run_if))
+
     @property
     def output_names(self) -> tuple[str, ...]:
         """The names under which its outputs are stored."""
@@ -274,6 +277,5 @@ def _step_from(table: Mapping[str, Any]) -> StepSpec:
     values = _known(StepSpec, table)
     values["upstream"] = tuple(values.get("upstream", ()))
     values["outputs"] = tuple(values.get("outputs", ()))
-    values["run_if"] = RunIf(values.get("run_if", RunIf.ALL_SUCCEEDED))
     values["resources"] = Resources(**_known(Resources, values.get("resources", {})))
     return StepSpec(**values)

@@ -84,7 +84,7 @@ def type_name(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is None or annotation is type(None):
         return "null"
-    if annotation in (Any, inspect.Parameter.empty):
+    if annotation in _OPEN:
         return "value"
     if origin in (Union, types.UnionType):
         return " or ".join(type_name(argument) for argument in arguments)
@@ -116,7 +116,7 @@ def _coerce(value: Any, annotation: Any) -> Any:
         return _literal(value, arguments)
     if origin is not None:
         return _container(value, origin, arguments)
-    if not isinstance(annotation, type):
+    if annotation in _OPEN or not isinstance(annotation, type):
         return value
     if issubclass(annotation, Enum):
         return _enum(value, annotation)
@@ -126,7 +126,7 @@ def _coerce(value: Any, annotation: Any) -> Any:
         return _SCALARS[annotation](value)
     if annotation in (list, dict, tuple, set, frozenset):
         return _container(value, annotation, ())
-    if annotation is object or isinstance(value, annotation):
+    if isinstance(value, annotation):
         return value
     raise _UnfitError("a parameter of this type cannot be given from outside")
 
@@ -273,6 +273,8 @@ def _parsed(parse: Callable[[Any], V], value: Any) -> V:
     except (TypeError, ValueError):
         raise _UnfitError from None
 
+
+_OPEN = (Any, object, inspect.Parameter.empty)
 
 _BOOLS = {
     "true": True, "yes": True, "on": True, "1": True,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import runpy
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
+_MACHINERY = frozenset(
+    {importlib.__file__, runpy.__file__, str(Path(os.__file__).parent / "concurrent/futures/thread.py")}
+)
 _OURS = (_PACKAGE, "<frozen runpy>", "<frozen importlib")
 
 
@@ -29,6 +35,10 @@ def _clean(report: traceback.TracebackException, prefixes: Sequence[str], seen: 
         return
     seen.add(id(report))
     frames = [_shortened(frame, prefixes) for frame in report.stack if not _is_ours(frame.filename)]
+    for prefix in prefixes:
+        named = getattr(report, "filename", None)  # a SyntaxError names its file apart from the frames
+        if named and named.startswith(prefix):
+            report.filename = named[len(prefix) :]
     report.stack = traceback.StackSummary.from_list(frames)
     linked = [report.__cause__, report.__context__, *(getattr(report, "exceptions", None) or ())]
     for other in linked:
@@ -37,7 +47,7 @@ def _clean(report: traceback.TracebackException, prefixes: Sequence[str], seen: 
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith(_OURS) or filename.endswith(("/runpy.py", "/concurrent/futures/thread.py"))
+    return filename.startswith(_OURS) or filename in _MACHINERY
 
 
 def _shortened(frame: traceback.FrameSummary, prefixes: Sequence[str]) -> traceback.FrameSummary:

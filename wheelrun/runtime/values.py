@@ -120,6 +120,14 @@ def _encode_dict(value: Mapping[Any, Any], special: Callable[[Any], Any], where:
     }
 
 
+def _moment(kind: Any, content: Any) -> Any:
+    """Read a time that may be the second of two that a clock shows when it is set back (PEP 495)."""
+    if isinstance(content, str):
+        return kind.fromisoformat(content)
+    text, fold = content
+    return kind.fromisoformat(text).replace(fold=fold)
+
+
 _SCALARS: dict[type, str] = {
     date: "$date",
     datetime: "$datetime",
@@ -131,8 +139,8 @@ _SCALARS: dict[type, str] = {
 
 _WRITE: dict[type, Callable[[Any], Any]] = {
     date: date.isoformat,
-    datetime: datetime.isoformat,
-    time: time.isoformat,
+    datetime: lambda value: [value.isoformat(), value.fold] if value.fold else value.isoformat(),
+    time: lambda value: [value.isoformat(), value.fold] if value.fold else value.isoformat(),
     timedelta: lambda value: [value.days, value.seconds, value.microseconds],
     bytes: lambda value: base64.b64encode(value).decode(),
 }
@@ -141,8 +149,8 @@ _READ: dict[str, Callable[[Any, Any], Any]] = {
     "$tuple": lambda content, special: tuple(decode(item, special) for item in content),
     "$dict": lambda content, special: {decode(key, special): decode(item, special) for key, item in content},
     "$date": lambda content, _: date.fromisoformat(content),
-    "$datetime": lambda content, _: datetime.fromisoformat(content),
-    "$time": lambda content, _: time.fromisoformat(content),
+    "$datetime": lambda content, _: _moment(datetime, content),
+    "$time": lambda content, _: _moment(time, content),
     "$timedelta": lambda content, _: timedelta(*content),
     "$decimal": lambda content, _: Decimal(content),
     "$bytes": lambda content, _: base64.b64decode(content),
