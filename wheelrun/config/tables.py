@@ -123,9 +123,7 @@ def size(value: Any) -> int:
         raise Unfit(SIZE_FORM) from None
 
 
-def unknown_key(
-    key: str, where: str, known: Iterable[str], elsewhere: Iterable[str] = ()
-) -> ConfigurationError:
+def unknown_key(key: str, where: str, known: Iterable[str], elsewhere: Iterable[str] = ()) -> ConfigurationError:
     """Make the error for a key that is not `known`; the nearest name may also be one from `elsewhere`."""
     names = sorted(known)
     return ConfigurationError(

@@ -305,11 +305,10 @@ RULES: tuple[TokenRule, ...] = (
     _rule(
         "openai-key",
         "T3BlbkFJ | sk-proj- | sk-svcacct- | sk-admin-",
-        _NOT_IN_TOKEN
-        + rb"sk-(?:proj-|svcacct-|admin-)?"
-        + rb"([A-Za-z0-9_-]{16,}T3BlbkFJ[A-Za-z0-9_-]{16,}|(?<=[a-z]-)[A-Za-z0-9_-]{40,})",
+        _NOT_IN_TOKEN + rb"sk-((?:proj|svcacct|admin)-[A-Za-z0-9_-]{40,}|[A-Za-z0-9_-]{16,}T3BlbkFJ[A-Za-z0-9_-]{16,})",
         _mixed(4.0),
     ),
+    _rule("openai-user-key", "sk-", _NOT_IN_TOKEN + rb"sk-([A-Za-z0-9]{48})(?![A-Za-z0-9_-])", _mixed(4.0)),
     _rule(
         "anthropic-key",
         "sk-ant-",

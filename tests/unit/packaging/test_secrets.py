@@ -89,6 +89,7 @@ LIVE = {
     "rubygems-token": "ruby" + "gems_" + drawn(HEX, 48),
     "docker-hub-token": "dckr" + "_pat_" + drawn(URL, 27),
     "openai-key": "sk" + "-proj-" + drawn(URL, 74) + "T3Blbk" + "FJ" + drawn(URL, 74),
+    "openai-user-key": "s" + "k-" + drawn(ALNUM, 48),
     "anthropic-key": "sk" + "-ant-api03-" + drawn(URL, 95),
     "huggingface-token": "h" + "f_" + drawn(string.ascii_letters, 34),
     "sendgrid-key": "S" + "G." + drawn(URL, 22) + "." + drawn(URL, 43),
