@@ -1,0 +1,10 @@
+"""`python -m wheelrun`."""
+
+from __future__ import annotations
+
+import sys
+
+from wheelrun.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
