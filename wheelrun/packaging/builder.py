@@ -9,14 +9,14 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from wheelrun.errors import ConfigurationError, PackagingError
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.guard import check_size
 from wheelrun.packaging.layout import missed_modules
-from wheelrun.packaging.project import Layout, Project, load_project
+from wheelrun.packaging.project import Layout, PackageSettings, Project, load_project
 from wheelrun.packaging.secrets import RULES_VERSION
 from wheelrun.packaging.snapshot import Excluded, Tree, copy_tree, digest_tree, scan
 from wheelrun.packaging.wheel import PACKAGING_VERSION, Wheel
@@ -91,7 +91,11 @@ def build(
 
 
 def _siblings(project: Project) -> list[Project]:
-    """Load the projects that `also` names. They are packaged by the same limits, and bring no siblings."""
+    """Load the projects that `also` names, each with its own settings. They bring no siblings of theirs."""
+    if not project.settings.also:
+        return []
+    from wheelrun.config import load_settings
+
     siblings: list[Project] = []
     known = {project.distribution: project.root}
     for given in project.settings.also:
@@ -101,7 +105,8 @@ def _siblings(project: Project) -> list[Project]:
                 f"[tool.wheelrun.package] also names {given!r}, which is not a folder: {root}",
                 hint="Name the folders of sibling projects, relative to the project's root.",
             )
-        sibling = load_project(root, replace(project.settings, also=(), include=()))
+        own = PackageSettings(**asdict(load_settings(root).package))
+        sibling = load_project(root, replace(own, also=()))
         if sibling.distribution in known:
             raise ConfigurationError(
                 f"{root} and {known[sibling.distribution]} are both called {sibling.distribution}",
@@ -128,9 +133,7 @@ def _build_one(project: Project, cache: WheelCache, *, allow: Collection[str], i
     return BuildResult(wheel=wheel, cached=cached, excluded=tree.excluded, warnings=warnings)
 
 
-def _make(
-    tree: Tree, cache: WheelCache, *, allow: Collection[str], isolated: bool, scm_version: str | None
-) -> Wheel:
+def _make(tree: Tree, cache: WheelCache, *, allow: Collection[str], isolated: bool, scm_version: str | None) -> Wheel:
     """Build the wheel in a private copy, which is removed in any case, and keep it."""
     from wheelrun.packaging.assemble import add_setup_py, backend_wheel, generated_wheel
     from wheelrun.packaging.wheel import verify_record

@@ -163,6 +163,13 @@ class TestAlso:
         put(tmp_path / "libs/common", common_py="x = 1\n")
         assert run(root, settings=settings).cached is False
 
+    def test_a_sibling_has_its_own_settings(self, tmp_path: Path, run: Build) -> None:
+        root = put(tmp_path / "jobs", mod_py="")
+        put(tmp_path / "common", mod_py="", conf__a="")
+        (tmp_path / "common/wheelrun.toml").write_text("[package]\ninclude = ['conf']\nalso = ['../gone']\n")
+        result = run(root, settings=PackageSettings(also=("../common",)))
+        assert "conf/a" in result.also[0].files
+
     def test_warnings_name_the_sibling(self, tmp_path: Path, run: Build) -> None:
         root = put(tmp_path / "jobs", mod_py="")
         put(tmp_path / "common", pkg__x_py="")
