@@ -39,7 +39,7 @@ class Workspace:
     ) -> None:
         self._given = Path(project) if project is not None else None
         self._cwd = cwd or Path.cwd()
-        self._environ = os.environ if environ is None else environ
+        self.environ = os.environ if environ is None else environ
 
     @functools.cached_property
     def root(self) -> Path:
@@ -59,7 +59,7 @@ class Workspace:
             if self._given is not None:
                 raise
             root = self._cwd
-        return load_settings(root, self._environ)
+        return load_settings(root, self.environ)
 
     @functools.cached_property
     def project(self) -> Project:
@@ -69,7 +69,7 @@ class Workspace:
     @functools.cached_property
     def cache(self) -> WheelCache:
         """The wheel cache."""
-        return WheelCache(cache_dir(self._environ))
+        return WheelCache(cache_dir(self.environ))
 
     def build(self, *, allow_secrets: Collection[str] = ()) -> BuildResult:
         """Build the project's wheel, or take it from the cache if nothing has changed.

@@ -54,7 +54,7 @@ class Client(Workspace):
     @functools.cached_property
     def store(self) -> RunStore:
         """The run store."""
-        return RunStore(data_dir(self._environ) / "runs.sqlite")
+        return RunStore(data_dir(self.environ) / "runs.sqlite")
 
     def submit(
         self,
@@ -238,7 +238,7 @@ class Client(Workspace):
 
     def targets(self) -> list[Stack]:
         """Return every configured target, resolved."""
-        return [resolve_stack(self.settings, name, flags={}, environ=self._environ) for name in self.settings.targets]
+        return [resolve_stack(self.settings, name, flags={}, environ=self.environ) for name in self.settings.targets]
 
     def refresh(self, record: RunRecord) -> RunRecord:
         """Return what is now known of a run, and store it."""
@@ -296,7 +296,7 @@ class Client(Workspace):
             cwd=self._cwd,
             name=name,
             python=stack.config.get("python"),
-            environ={**self._environ, **stack.environment},
+            environ={**self.environ, **stack.environment},
         )
 
     def _package(
@@ -325,7 +325,7 @@ class Client(Workspace):
         options: Mapping[str, Any] | None,
     ) -> Stack:
         flags = {"environment": env or {}, "conf": conf or {}, "timeout": timeout, **(options or {})}
-        return resolve_stack(self.settings, target, flags=flags, environ=self._environ)
+        return resolve_stack(self.settings, target, flags=flags, environ=self.environ)
 
     def _orchestrator(self, stack: Stack, project: Path | None = None) -> BaseOrchestrator:
         flavor = registry.flavor(stack.orchestrator)
@@ -336,8 +336,8 @@ class Client(Workspace):
             if root is None:
                 with contextlib.suppress(ConfigurationError):
                     root = self.root
-            return kind(config, name=stack.name, source_root=root)
-        return kind(config, name=stack.name)
+            return kind(config, name=stack.name, environ=self.environ, source_root=root)
+        return kind(config, name=stack.name, environ=self.environ)
 
     def _record(self, deployment: Deployment, stack: Stack, key: str | None, submitter: Mapping[str, Any]) -> RunRecord:
         from wheelrun.states import StepStatus
@@ -368,13 +368,13 @@ class Client(Workspace):
         for name in record.metadata.get("secret_settings", ()):
             if name in environment or name in spark:
                 continue
-            if name not in self._environ:
+            if name not in self.environ:
                 flag = "--conf" if "." in name else "-e"
                 raise ConfigurationError(
                     f"{name} was given to run {record.id} and, being a secret, not recorded",
                     hint=f"give it again: {flag} {name}=…, or set it in the environment",
                 )
-            environment[name] = self._environ[name]
+            environment[name] = self.environ[name]
         return replace(stack, environment=environment, conf=spark)
 
     def _recorded_deployment(self, record: RunRecord) -> Deployment:
@@ -386,7 +386,7 @@ class Client(Workspace):
     @contextlib.contextmanager
     def _submission(self) -> Iterator[Mapping[str, Any]]:
         """Hold a lock while a submission is made, by which another process can tell that it is."""
-        folder = data_dir(self._environ) / "submissions"
+        folder = data_dir(self.environ) / "submissions"
         path = folder / f"{os.getpid()}-{os.urandom(6).hex()}.lock"
         lock = RunLock(path)
         lock.acquire()
@@ -416,9 +416,9 @@ class Client(Workspace):
             raise
 
     def _refuse_nested(self) -> None:
-        if RUN_ID_VARIABLE in self._environ:
+        if RUN_ID_VARIABLE in self.environ:
             raise ConfigurationError(
-                f"this is run {self._environ[RUN_ID_VARIABLE]}: a step must not start a run of its own",
+                f"this is run {self.environ[RUN_ID_VARIABLE]}: a step must not start a run of its own",
                 hint="call the function, or make it a step of the pipeline",
             )
 

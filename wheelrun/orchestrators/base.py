@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import time
 import uuid
 from abc import ABC, abstractmethod
@@ -146,13 +147,17 @@ class BaseOrchestrator(ABC):
     Args:
         config: The typed settings.
         name: The target's name, for messages.
+        environ: The environment that processes on this machine get; by default the process's.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
     flavor: ClassVar[str] = ""
 
-    def __init__(self, config: BaseOrchestratorConfig, *, name: str = "") -> None:
+    def __init__(
+        self, config: BaseOrchestratorConfig, *, name: str = "", environ: Mapping[str, str] | None = None
+    ) -> None:
         self._config = config
+        self.environ = os.environ if environ is None else environ
         self.name = name or self.flavor
         self.warnings: list[str] = []
         self._deployment: Deployment | None = None
@@ -265,9 +270,7 @@ class BaseOrchestrator(ABC):
         Raises:
             RuntimeError: no run is active here.
         """
-        import os
-
-        run_id = self._run_id or os.environ.get(RUN_ID_VARIABLE)
+        run_id = self._run_id or self.environ.get(RUN_ID_VARIABLE)
         if not run_id:
             raise RuntimeError(f"no run is active: {RUN_ID_VARIABLE} is not set")
         return run_id

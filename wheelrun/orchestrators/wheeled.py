@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wheelrun.deployment import WheelRef
@@ -28,6 +28,7 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
     Args:
         config: The typed settings.
         name: The target's name, for messages.
+        environ: The environment that processes on this machine get; by default the process's.
         source_root: The repository; by default the nearest project at or above the working directory.
         wheels: The wheels that a run needs, the project's own first.
     """
@@ -37,10 +38,11 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
         config: BaseOrchestratorConfig,
         *,
         name: str = "",
+        environ: Mapping[str, str] | None = None,
         source_root: Path | None = None,
         wheels: Sequence[Wheel] = (),
     ) -> None:
-        super().__init__(config, name=name)
+        super().__init__(config, name=name, environ=environ)
         self.source_root = source_root
         self.wheels = tuple(wheels)
         self._snapshots: dict[str, Snapshot] = {}

@@ -66,10 +66,13 @@ class Execution:
     states: dict[str, RunState] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     _keys: Mapping[str, str] = field(default_factory=dict)
+    _alone: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         names = [spec.name for spec in self.deployment.steps]
-        for status in fold(names, EventReader(self.paths.events).read()).steps:
+        events = EventReader(self.paths.events).read()
+        self._alone = frozenset(event["step"] for event in events if event.get("alone"))
+        for status in fold(names, events).steps:
             self.states[status.name] = status.state
             self.attempts[status.name] = status.attempts
         self._keys = self.deployment.step_keys()
@@ -80,7 +83,12 @@ class Execution:
         return self.root.run(self.run_id)
 
     def run_all(self) -> RunState:
-        """Run every step that has not ended, and tell the run's end.
+        """Run every step that has not ended, and tell the run's end; raises as `run_steps` does."""
+        self.run_steps()
+        return conclude(self.deployment, self.paths, self.log)
+
+    def run_steps(self) -> None:
+        """Run every step that has not ended.
 
         Raises:
             SessionLostError: the JVM died; the steps that are left need another process.
@@ -90,7 +98,6 @@ class Execution:
             self._run_parallel(self.deployment.max_parallel_steps)
         else:
             self._run_in_order()
-        return conclude(self.deployment, self.paths, self.log)
 
     def run_one(self, name: str) -> RunState:
         """Run one step with its retries; its upstream must have ended."""
@@ -124,13 +131,25 @@ class Execution:
                     if decision is Decision.SKIP:
                         waiting.remove(spec)
                         self._skip(spec, reason)
-                    elif decision is Decision.RUN and _may_join(spec, running.values(), limit):
+                    elif decision is Decision.RUN and self._may_join(spec, list(running.values()), limit):
                         waiting.remove(spec)
                         running[pool.submit(self._run_step, spec)] = spec
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     del running[future]
                     future.result()
+
+    def _may_join(self, spec: StepSpec, running: list[StepSpec], limit: int) -> bool:
+        """Whether a step may start beside others.
+
+        One with environment variables may not, since they are the process's; nor may one whose process died when
+        others ran in it too, so that the next time it is clear whose fault it is.
+        """
+        if not running:
+            return True
+        return len(running) < limit and not any(
+            each.environment or each.name in self._alone for each in (spec, *running)
+        )
 
     def _skip(self, spec: StepSpec, reason: str | None) -> None:
         self.states[spec.name] = RunState.SKIPPED
@@ -374,14 +393,6 @@ def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # a stream that the user's code closed or replaced is theirs
             stream.flush()
-
-
-def _may_join(spec: StepSpec, running: Any, limit: int) -> bool:
-    """Whether a step may start beside others: environment variables are the process's, so a step with some is alone."""
-    others = list(running)
-    if len(others) >= limit:
-        return False
-    return not others or not (spec.environment or any(other.environment for other in others))
 
 
 def _run_script(name: str, argv: tuple[str, ...], roots: tuple[Path, ...]) -> None:

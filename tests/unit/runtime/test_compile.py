@@ -187,7 +187,8 @@ def run_process(project, request):
 
 def test_the_process_keeps_the_answer_apart_from_what_modules_print(project):
     (project / "noisy.py").write_text(
-        "import threading, time\nprint('to stdout')\nthreading.Thread(target=time.sleep, args=(30,)).start()\ndef main(): pass\n"
+        "import threading, time\nprint('to stdout')\n"
+        "threading.Thread(target=time.sleep, args=(30,)).start()\ndef main(): pass\n"
     )
     answer, said, _ = run_process(project, {"entry": "noisy:main"})
     assert answer["deployment"]["name"] == "main"

@@ -57,6 +57,10 @@ _BOOTSTRAP = (
 )
 
 
+_SUPERVISORS: list[subprocess.Popen[bytes]] = []
+"""Those that this process started and that had not ended when last looked at."""
+
+
 class LocalOrchestratorConfig(BaseOrchestratorConfig):
     """The settings of a local target."""
 
@@ -151,7 +155,7 @@ class LocalOrchestrator(WheeledOrchestrator):
         try:
             root = ArtifactRoot(local_path(run.artifact_root))
             paths = root.run(run.id)
-            if is_held(lock_path(paths.path)):
+            if not _let_go(lock_path(paths.path), within=5.0):
                 raise ConfigurationError(f"run {run.id} is still running", hint=f"wheelrun logs -f {run.id}")
             status = self._folded(paths)
             again = [step.name for step in status.steps if not step.state.is_success]
@@ -167,6 +171,7 @@ class LocalOrchestrator(WheeledOrchestrator):
 
     def fetch_status(self, run: RunHandle) -> RunStatus:
         """Return where a run is, from its events; a run whose processes are gone without a word has failed."""
+        _reap()
         paths = self._paths(run)
         held = is_held(lock_path(paths.path))  # looked at first: what is written before the lock goes is then read
         status = self._folded(paths)
@@ -192,9 +197,7 @@ class LocalOrchestrator(WheeledOrchestrator):
         if pid is not None and is_held(lock):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-            while is_held(lock) and time.monotonic() < limit:
-                time.sleep(0.02)
-            if is_held(lock):
+            if not _let_go(lock, within=8.0):
                 processes.end_session(pid, grace=0)
         status = self._folded(paths)
         if not status.state.is_terminal:
@@ -245,7 +248,7 @@ class LocalOrchestrator(WheeledOrchestrator):
             environment=request.environment,
             conf=request.conf,
             timeout=deployment.timeout,
-            cache_dir=str(cache_dir(os.environ)),
+            cache_dir=str(cache_dir(self.environ)),
         )
         lock = RunLock(lock_path(paths.path))
         if not lock.acquire():
@@ -253,7 +256,7 @@ class LocalOrchestrator(WheeledOrchestrator):
                 f"run {request.run_id} is already running", hint=f"wheelrun logs -f {request.run_id}"
             )
         try:
-            process = _spawn(request.content["python"], launch, paths, lock)
+            process = _spawn(request.content["python"], launch, paths, lock, self.environ)
         finally:
             lock.release()
         yield {"pid": process.pid}
@@ -262,7 +265,7 @@ class LocalOrchestrator(WheeledOrchestrator):
         path = root.wheel(wheel.name, wheel.digest, wheel.file)
         if not path.exists():
             raise missing_wheel(path)
-        return WheelCache(cache_dir(os.environ)).unpacked(
+        return WheelCache(cache_dir(self.environ)).unpacked(
             Wheel(
                 path=path,
                 name=wheel.name,
@@ -314,7 +317,9 @@ def _supervisor(paths: RunPaths) -> int | None:
         return None
 
 
-def _spawn(python: str, launch: Launch, paths: RunPaths, lock: RunLock) -> subprocess.Popen[bytes]:
+def _spawn(
+    python: str, launch: Launch, paths: RunPaths, lock: RunLock, environ: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     paths.stdout.parent.mkdir(parents=True, exist_ok=True)
     package = str(Path(wheelrun.__file__).resolve().parent.parent)
     with _appending(paths.stdout) as stdout, _appending(paths.stderr) as stderr:
@@ -324,6 +329,7 @@ def _spawn(python: str, launch: Launch, paths: RunPaths, lock: RunLock) -> subpr
                 stdin=subprocess.PIPE,
                 stdout=stdout,
                 stderr=stderr,
+                env=dict(environ),
                 start_new_session=True,
                 pass_fds=(lock.descriptor,),
             )
@@ -334,7 +340,23 @@ def _spawn(python: str, launch: Launch, paths: RunPaths, lock: RunLock) -> subpr
     assert process.stdin is not None
     with process.stdin as stream:
         stream.write(launch.to_json().encode())
+    _SUPERVISORS.append(process)
     return process
+
+
+def _let_go(lock: Path, *, within: float) -> bool:
+    """Wait until a run's lock is let go: a run's end is told just before its last process ends."""
+    limit = time.monotonic() + within
+    while is_held(lock):
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _reap() -> None:
+    """Take note of the ends of supervisors that this process started, so that none stays as a zombie."""
+    _SUPERVISORS[:] = [process for process in _SUPERVISORS if process.poll() is None]
 
 
 @contextlib.contextmanager

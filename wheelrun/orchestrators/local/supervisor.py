@@ -22,7 +22,7 @@ from wheelrun.orchestrators.local.launch import Launch, pid_path
 from wheelrun.runtime.events import Event, EventLog, EventReader, fold, parse
 from wheelrun.runtime.execute import conclude, retry_delay
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
-from wheelrun.states import ErrorInfo, RunState, RunStatus
+from wheelrun.states import ErrorInfo, RunState, RunStatus, StepStatus
 
 GRACE = 5.0
 """Seconds that a worker has, after a step's timeout, to end the step itself."""
@@ -158,27 +158,14 @@ class Supervisor:
         if status.state.is_terminal:
             return True
         running = [step for step in status.steps if step.state is RunState.RUNNING]
+        guilty = [step for step in running if why == f"step timeout {step.name}"]
+        if not guilty and len(running) == 1:
+            guilty = running
         for step in running:
-            spec = self.deployment.step(step.name)
-            if why == f"step timeout {step.name}":
-                error = ErrorInfo(
-                    category="timeout",
-                    type="StepTimeout",
-                    message=f"step {step.name!r} took longer than {spec.timeout:g} s",
-                )
+            if step in guilty:
+                self._fail(step, wait_status, timed_out=bool(why))
             else:
-                error = died(step.name, wait_status)
-            delay = retry_delay(spec, step.attempts)
-            self.log.emit(
-                "step",
-                step=step.name,
-                state=RunState.FAILED,
-                attempt=step.attempts,
-                error=error,
-                retry_in=delay,
-            )
-            if delay:
-                time.sleep(delay)
+                self._start_over(step, alone=not guilty)
         after = self._status()
         if all(step.state.is_terminal for step in after.steps):
             conclude(self.deployment, self.paths, self.log)
@@ -189,6 +176,29 @@ class Supervisor:
             end(self.log, after, RunState.FAILED, error)
             return True
         return False
+
+    def _fail(self, step: StepStatus, wait_status: int, *, timed_out: bool) -> None:
+        spec = self.deployment.step(step.name)
+        if timed_out:
+            message = f"step {step.name!r} took longer than {spec.timeout:g} s"
+            error = ErrorInfo(category="timeout", type="StepTimeout", message=message)
+        else:
+            error = died(step.name, wait_status)
+        delay = retry_delay(spec, step.attempts)
+        self.log.emit("step", step=step.name, state=RunState.FAILED, attempt=step.attempts, error=error, retry_in=delay)
+        if delay:
+            time.sleep(delay)
+
+    def _start_over(self, step: StepStatus, *, alone: bool) -> None:
+        """Queue a step whose process died under it and others, without counting the attempt against it."""
+        self.log.emit(
+            "step",
+            step=step.name,
+            state=RunState.QUEUED,
+            attempt=step.attempts - 1,
+            reason="its process died while other steps ran in it too; it starts over",
+            alone=alone or None,
+        )
 
     def _status(self) -> RunStatus:
         names = [spec.name for spec in self.deployment.steps]

@@ -13,7 +13,7 @@ from wheelrun.orchestrators.local.launch import Launch
 from wheelrun.orchestrators.local.working_tree import hide
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.runtime.events import EventLog
-from wheelrun.runtime.execute import Execution, SessionLostError
+from wheelrun.runtime.execute import Execution, SessionLostError, conclude
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.session import Gateway, jvm_is_alive, stop_session
 
@@ -50,7 +50,7 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
         session_alive=lambda: jvm_is_alive(gateway),
     )
     try:
-        execution.run_all()
+        execution.run_steps()
     except SessionLostError:
         return RESTART
     finally:
@@ -58,6 +58,7 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
             if gateway.is_alive:
                 stop_session()
             gateway.close()
+    conclude(deployment, execution.paths, execution.log)
     return 0
 
 

@@ -1,0 +1,128 @@
+"""What every orchestrator is held to, and the table of those that are.
+
+An orchestrator joins by a row in `TARGETS`: a name, and a function that returns the target's table.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from wheelrun.client import Client, Run
+
+TARGETS = {
+    "local": dict,
+    "local-parallel": lambda: {"orchestrator": "local", "max_parallel_steps": 2},
+}
+
+PROJECT = {
+    "jobs.py": """
+        import os, sys, time
+        from pathlib import Path
+        from wheelrun import current_run, pipeline, step
+
+        def succeed(n: int = 1): return n
+
+        def say(lines: int = 3):
+            for index in range(lines):
+                print(f"out {index}")
+                print(f"err {index}", file=sys.stderr)
+
+        def wait_for(path: Path):
+            print("waiting", flush=True)
+            while not path.exists(): time.sleep(0.02)
+
+        def show(name: str): return os.environ.get(name)
+
+        @step
+        def first(n: int):
+            print("first says", n)
+            return {"n": n, "run": current_run().run_id}
+
+        @step
+        def second(given, marker: Path):
+            print("second says", given["n"])
+            if not marker.exists(): raise ValueError("the marker is missing")
+            return given["run"], current_run().run_id
+
+        @step(run_if="always")
+        def last(given): return current_run().failed_steps
+
+        @pipeline
+        def chain(n: int, marker: Path):
+            given = first(n)
+            result = second(given, marker)
+            last(result)
+            return result
+
+        @step(retries=2, retry_delay=0)
+        def third_time():
+            if current_run().attempt < 3: raise ValueError(f"attempt {current_run().attempt}")
+            return current_run().attempt
+
+        @step
+        def dies():
+            os.kill(os.getpid(), 9)
+
+        @step(run_if="one_failed")
+        def tell(given): return current_run().failed_steps
+
+        @step(retries=1, retry_delay=0)
+        def dies_once():
+            if current_run().attempt == 1: os._exit(9)
+            return "alive"
+
+        @pipeline
+        def survives():
+            tell(dies())
+            return dies_once()
+        """,
+}
+
+
+@dataclass
+class Harness:
+    """A project, and a client that submits it to one target."""
+
+    client: Client
+    target: str
+    home: Path
+    project: Path
+
+    def submit(self, entry: str, params=None, **options) -> Run:
+        return self.client.submit(entry, params, target=self.target, **options)
+
+    def run(self, entry: str, params=None, **options) -> Run:
+        run = self.submit(entry, params, **options)
+        run.wait(timeout=120)
+        return run
+
+    def another(self) -> Client:
+        """A client as another process would have it: nothing shared but the disk."""
+        return Client(self.project, cwd=self.project, environ=dict(self.client.environ))
+
+
+@pytest.fixture(params=sorted(TARGETS))
+def target(request):
+    return request.param
+
+
+@pytest.fixture
+def harness(target, tmp_path, environ):
+    project = tmp_path / "project"
+    project.mkdir()
+    for name, text in PROJECT.items():
+        (project / name).write_text(textwrap.dedent(text).lstrip())
+    lines = [f"[targets.{target}]"]
+    for key, value in TARGETS[target]().items():
+        lines.append(f"{key} = {value!r}".replace("'", '"'))
+    (project / "wheelrun.toml").write_text("\n".join(lines) + "\n")
+    home = tmp_path / "home"
+    client = Client(project, cwd=project, environ={**environ, "WHEELRUN_HOME": str(home)})
+    yield Harness(client=client, target=target, home=home, project=project)
+    for run in client.runs():
+        if not run.state.is_terminal:
+            run.cancel()
