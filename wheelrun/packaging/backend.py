@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,8 @@ from wheelrun.errors import BuildError, PackagingError
 
 # 1980-01-01, the earliest time that a zip file can hold.
 _EPOCH = "315532800"
+#: What `build` takes a folder for a project by.
+_BUILDABLE = ("pyproject.toml", "setup.py")
 # How much of a build's output an error shows; a build may print without end.
 _TAIL = 64 * 1024
 #: Where the tools that read a version from tags look first, since no repository is there when they run.
@@ -92,10 +95,11 @@ def build_with_backend(
     elif _has_uv():
         argv += ["--installer", "uv"]
     out.mkdir(parents=True, exist_ok=True)
+    _complete(source)
     # The folder that the child works in: a build.py of the user's must not shadow `build`. What the child
     # leaves in its temporary folder when it is ended goes with it.
     with tempfile.TemporaryDirectory(prefix="wheelrun-build-", ignore_cleanup_errors=True) as work:
-        env = _environment(environ, work, scm_version)
+        env = _environment(environ, work, scm_version, source)
         run = runner or run_process
         completed = run([*argv, str(source)], cwd=Path(work), env=env, timeout=timeout)
     _check(completed, source, timeout, isolated=isolated)
@@ -185,9 +189,22 @@ def _kill_group(pid: int) -> None:
         return
 
 
-def _environment(environ: Mapping[str, str], work: str, version: str | None) -> dict[str, str]:
+def _complete(source: Path) -> None:
+    """Give a project that has only a setup.cfg the setup.py that `build` asks for."""
+    if (source / "setup.cfg").is_file() and not any((source / name).is_file() for name in _BUILDABLE):
+        try:
+            (source / "setup.py").write_text("from setuptools import setup\n\nsetup()\n", encoding="utf-8")
+        except OSError as error:
+            raise PackagingError(f"{source / 'setup.py'} cannot be written: {error.strerror}") from error
+
+
+def _environment(environ: Mapping[str, str], work: str, version: str | None, source: Path) -> dict[str, str]:
+    # Debug information names the folder that was compiled in, which is another one each time. Not through CFLAGS:
+    # those replace Python's own.
+    mapped = shlex.quote(f"-fdebug-prefix-map={source.resolve()}=.")
     env = {
         **environ,
+        "CPPFLAGS": f"{environ.get('CPPFLAGS', '')} {mapped}".strip(),
         "SOURCE_DATE_EPOCH": _EPOCH,
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",

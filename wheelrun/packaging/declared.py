@@ -84,9 +84,7 @@ def _for_generated(declared: Declared, table: Mapping[str, Any], root: Path) -> 
     if "dependencies" not in _table(table, "project") and requirements.is_file():
         dependencies, warnings = read_requirements(requirements, root)
     elif not dependencies and _table(table, "tool.poetry.dependencies"):
-        warnings = (
-            "[tool.poetry.dependencies] is Poetry's own: name them in [project] dependencies to ship them",
-        )
+        warnings = ("[tool.poetry.dependencies] is Poetry's own: name them in [project] dependencies to ship them",)
     if _table(table, "tool.setuptools"):
         warnings += ("[tool.setuptools] is not read, since pyproject.toml has no [build-system]",)
     return replace(declared, dependencies=dependencies, warnings=warnings)
@@ -175,9 +173,7 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 text: {error}", hint="Save it as UTF-8.") from error
     except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be read: {error.strerror}", hint="Make it readable."
-        ) from error
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="Make it readable.") from error
 
 
 def _table(table: Mapping[str, Any], dotted: str, where: str = "") -> Mapping[str, Any]:
@@ -205,6 +201,4 @@ def _strings(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
 
 
 def _wrong(where: str, value: object, expected: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"pyproject.toml: {where} is {value!r}, not {expected}", hint=f"Make {where} {expected}."
-    )
+    return ConfigurationError(f"pyproject.toml: {where} is {value!r}, not {expected}", hint=f"Make {where} {expected}.")

@@ -76,8 +76,7 @@ def missed_modules(entries: Iterable[Entry], shipped: Iterable[str], reason: str
         entry.path
         for entry in entries
         # A backend may strip the first folder or two, as of `src/`, but keeps the rest.
-        if _is_missed(entry.path)
-        and names.isdisjoint("/".join(entry.path.split("/")[start:]) for start in range(3))
+        if _is_missed(entry.path) and names.isdisjoint("/".join(entry.path.split("/")[start:]) for start in range(3))
     ]
     return (f"{reason} {summary(missed)}",) if missed else ()
 
@@ -111,11 +110,7 @@ def _included(project: Project, found: Found) -> set[str]:
                 f"[tool.wheelrun.package] include names {given!r}, which is not below the project's root",
                 hint="Name files and folders relative to the root; sibling projects go to `also`.",
             )
-        matches = {
-            entry.path
-            for entry in found.entries
-            if entry.path == wanted or entry.path.startswith(f"{wanted}/")
-        }
+        matches = {entry.path for entry in found.entries if entry.path == wanted or entry.path.startswith(f"{wanted}/")}
         if not matches:
             raise _nothing_included(given, wanted, found)
         paths |= matches

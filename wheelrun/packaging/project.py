@@ -216,7 +216,5 @@ def _holds_python(folder: Path) -> bool:
             continue
         if any(name.endswith(".py") for name in files):
             return True
-        folders[:] = [
-            name for name in folders if name[0] != "." and name not in ("__pycache__", "node_modules")
-        ]
+        folders[:] = [name for name in folders if name[0] != "." and name not in ("__pycache__", "node_modules")]
     return False

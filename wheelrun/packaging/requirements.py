@@ -11,9 +11,7 @@ from wheelrun.errors import ConfigurationError
 
 # The start of a PEP 508 requirement: name, extras, and what may follow. Whether the rest is sound is seen
 # when the metadata is written.
-_NAMED = re.compile(
-    r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;(@]|\Z)", re.ASCII
-)
+_NAMED = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;(@]|\Z)", re.ASCII)
 _COMMENT = re.compile(r"(?:^|\s+)#.*\Z")
 _OPTION = re.compile(r"\s+--?[A-Za-z].*\Z")
 _ARCHIVE = re.compile(r"\.(?:whl|zip|tar\.gz|tgz|tar\.bz2)\Z")
@@ -137,6 +135,4 @@ def _text(path: Path, label: str) -> str:
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{label} is not UTF-8 text: {error}", hint="Save it as UTF-8.") from error
     except OSError as error:
-        raise ConfigurationError(
-            f"{label} cannot be read: {error.strerror}", hint="Make it readable."
-        ) from error
+        raise ConfigurationError(f"{label} cannot be read: {error.strerror}", hint="Make it readable.") from error

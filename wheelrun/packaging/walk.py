@@ -138,9 +138,7 @@ class _Walker:
             elif not _is_text(name):
                 self._leave_out(path.encode("utf-8", "backslashreplace").decode(), "file name is not UTF-8")
             elif is_dir:
-                self._pending.append(
-                    _Pending(item.path, f"{folder.real}/{name}", f"{path}/", name, rules, folder)
-                )
+                self._pending.append(_Pending(item.path, f"{folder.real}/{name}", f"{path}/", name, rules, folder))
             elif item.is_symlink():
                 self._follow(item, path, rules, folder)
             else:

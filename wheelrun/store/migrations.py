@@ -125,9 +125,7 @@ def open_database(
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise StoreError(
-            f"cannot open the run store {path}: {error.strerror or error}", hint=_HINT_PLACE
-        ) from error
+        raise StoreError(f"cannot open the run store {path}: {error.strerror or error}", hint=_HINT_PLACE) from error
     try:
         # An absolute name, so that ":memory:" and relative names mean a file here and after a chdir.
         db = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None, check_same_thread=False)

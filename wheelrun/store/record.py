@@ -168,9 +168,7 @@ def edited(old: RunRecord, changes: Mapping[str, Any], now: float) -> RunRecord:
     for name in changes:
         if name not in _EDITABLE:
             near = nearest(name, _EDITABLE)
-            raise TypeError(
-                f"a run has no {name!r} to change" + (f"; did you mean {near!r}?" if near else "")
-            )
+            raise TypeError(f"a run has no {name!r} to change" + (f"; did you mean {near!r}?" if near else ""))
     new = replace(old, **changes)
     if old.state.is_terminal and not new.state.is_terminal:
         new = replace(new, state=old.state)
@@ -227,9 +225,7 @@ def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(old)
     for key, value in new.items():
         before = result.get(key)
-        result[key] = (
-            merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
-        )
+        result[key] = merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
     return result
 
 

@@ -73,7 +73,4 @@ _STEP_DECODERS = tuple((name, _DECODERS.get(name, to_text)) for name in STEP_COL
 
 
 def _decode(decoders: Sequence[tuple[str, Callable[[Any], Any]]], row: Sequence[Any]) -> dict[str, Any]:
-    return {
-        name: None if value is None else decode(value)
-        for (name, decode), value in zip(decoders, row, strict=True)
-    }
+    return {name: None if value is None else decode(value) for (name, decode), value in zip(decoders, row, strict=True)}

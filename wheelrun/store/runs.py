@@ -295,8 +295,7 @@ class RunStore:
             for run_id, *row in self._db.execute(query, chunk):
                 steps.setdefault(to_text(run_id), []).append(to_step(row))
         return tuple(
-            replace(record, steps=tuple(steps[record.id])) if record.id in steps else record
-            for record in records
+            replace(record, steps=tuple(steps[record.id])) if record.id in steps else record for record in records
         )
 
     def _row(self, run_id: str) -> RunRecord | None:
@@ -344,6 +343,4 @@ class RunStore:
             recent = self._db.execute("SELECT id FROM runs ORDER BY id DESC LIMIT ?", (_NEAR,)).fetchall()
         near = nearest(ref, [str(to_text(value)) for (value,) in recent])
         known = f"Did you mean {near}? " if near else ""
-        return StoreError(
-            f"no run {ref!r} in {self.path}", hint=f"{known}`wheelrun runs` lists the runs there are."
-        )
+        return StoreError(f"no run {ref!r} in {self.path}", hint=f"{known}`wheelrun runs` lists the runs there are.")
