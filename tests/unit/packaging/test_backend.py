@@ -39,7 +39,7 @@ def test_the_request(tmp_path: Path) -> None:
         timeout=7,
         isolated=False,
         scm_version="1.2",
-        environ={"PATH": "/bin", "FORCE_COLOR": "1", "PBR_VERSION": "9"},
+        environ={"PATH": "/bin", "FORCE_COLOR": "1", "PBR_VERSION": "9", "CPPFLAGS": "-DX"},
         runner=runner,
     )
     assert wheel == (out / "p-1-py3-none-any.whl").resolve()
@@ -52,6 +52,7 @@ def test_the_request(tmp_path: Path) -> None:
     assert runner.env["SETUPTOOLS_SCM_PRETEND_VERSION"] == runner.env["PDM_BUILD_SCM_VERSION"] == "1.2"
     assert runner.env["PBR_VERSION"] == "9"
     assert "FORCE_COLOR" not in runner.env
+    assert runner.env["CPPFLAGS"] == f"-DX -fdebug-prefix-map={tmp_path.resolve() / 'repo'}=."
     assert runner.env["TMPDIR"] == str(runner.cwd)
     assert not runner.cwd.exists()
 
@@ -104,6 +105,18 @@ def test_a_real_broken_setup_py(tmp_path: Path) -> None:
         build_with_backend(tmp_path / "repo", tmp_path / "out", timeout=300, isolated=False)
     assert "boom in setup" in (caught.value.detail or "")
     assert Path.cwd() == before
+
+
+@pytest.mark.parametrize("there", [(), ("pyproject.toml",), ("setup.py",)])
+def test_a_setup_cfg_alone_is_a_project_too(there: tuple[str, ...], tmp_path: Path) -> None:
+    source = tmp_path / "repo"
+    source.mkdir()
+    for name in ("setup.cfg", *there):
+        (source / name).write_text("", encoding="utf-8")
+    out = tmp_path / "out"
+    build_with_backend(source, out, timeout=1, isolated=False, runner=FakeRunner(out))
+    assert (source / "setup.py").exists() is (there != ("pyproject.toml",))
+    assert not there or (source / there[0]).read_text(encoding="utf-8") == ""
 
 
 def run(code: str, folder: Path, timeout: float = 0) -> Completed:
