@@ -40,9 +40,8 @@ def show(output: str) -> None:
         ]
         out_table(("KIND", "WHEEL", "SIZE", "USED"), rows)
         out()
-    out(
-        f"{cache.root}: {words.many(len(entries), 'entry', 'entries')}, {words.size(total)} of {words.size(cache.max_bytes)}"
-    )
+    count = words.many(len(entries), "entry", "entries")
+    out(f"{cache.root}: {count}, {words.size(total)} of {words.size(cache.max_bytes)}")
 
 
 @command.command("prune", cls=Verb)

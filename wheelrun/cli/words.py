@@ -97,6 +97,8 @@ def tally(steps: Iterable[StepStatus]) -> str:
 def change(step: StepStatus) -> str:
     """Return a step's state as the end of a line of progress: `failed after 2 attempts, 3.1 s: ValueError: …`."""
     text = str(step.state)
+    if step.state is RunState.QUEUED and step.attempts:
+        return "; ".join(filter(None, (f"attempt {step.attempts} failed: {first_line(problem(step))}", step.reason)))
     if step.state is RunState.RUNNING:
         return text + (f", attempt {step.attempts}" if step.attempts > 1 else "")
     if step.state is RunState.FAILED and step.attempts > 1:
