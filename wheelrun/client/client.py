@@ -99,7 +99,7 @@ class Client(Workspace):
         on_stage("compiling")
         compilation = self._compile(entry, params or {}, argv, name, stack)
         try:
-            orchestrator = self._orchestrator(stack)
+            orchestrator = self.orchestrator_for(stack)
         except BaseException:
             compilation.abandon()
             raise
@@ -137,7 +137,7 @@ class Client(Workspace):
         """
         stack = self._stack(target, env, conf, timeout, options)
         deployment = self._compile(entry, params or {}, argv, name, stack).result()
-        orchestrator = self._orchestrator(stack)
+        orchestrator = self.orchestrator_for(stack)
         orchestrator.check(deployment)
         built = self.build(allow_secrets=allow_secrets)
         deployment = _with_wheels(deployment.with_settings(timeout=stack.timeout), built)
@@ -199,7 +199,7 @@ class Client(Workspace):
                 f"run {record.id} has succeeded", hint=f"to run it again: wheelrun rerun {record.id}"
             )
         stack = self._recorded_stack(record, env, conf)
-        orchestrator = self._orchestrator(stack, Path(record.project))
+        orchestrator = self.orchestrator_for(stack, Path(record.project))
         deployment = self._recorded_deployment(record)
         with self._submission() as submitter:
             record = self.store.reopen(record.id, submitter=submitter)
@@ -221,7 +221,7 @@ class Client(Workspace):
         self._refuse_nested()
         old = self.run(ref).record
         stack = self._recorded_stack(old, env, conf)
-        orchestrator = self._orchestrator(stack, Path(old.project))
+        orchestrator = self.orchestrator_for(stack, Path(old.project))
         deployment = self._recorded_deployment(old)
         with self._submission() as submitter:
             record, _ = self.store.create(
@@ -255,7 +255,7 @@ class Client(Workspace):
     def orchestrator_of(self, record: RunRecord) -> BaseOrchestrator:
         """Return the orchestrator of a recorded run, configured as it was."""
         if record.id not in self._orchestrators:  # a run is looked at often, and finding plug-ins takes its time
-            self._orchestrators[record.id] = self._orchestrator(Stack(**record.stack), Path(record.project))
+            self._orchestrators[record.id] = self.orchestrator_for(Stack(**record.stack), Path(record.project))
         return self._orchestrators[record.id]
 
     @functools.cached_property
@@ -327,7 +327,12 @@ class Client(Workspace):
         flags = {"environment": env or {}, "conf": conf or {}, "timeout": timeout, **(options or {})}
         return resolve_stack(self.settings, target, flags=flags, environ=self.environ)
 
-    def _orchestrator(self, stack: Stack, project: Path | None = None) -> BaseOrchestrator:
+    def orchestrator_for(self, stack: Stack, project: Path | None = None) -> BaseOrchestrator:
+        """Return a new orchestrator for a target; `project` is the root that its wheel is made from, if not this one's.
+
+        Raises:
+            ConfigurationError: there is no such orchestrator, or a setting does not fit it.
+        """
         flavor = registry.flavor(stack.orchestrator)
         config = validate(flavor.config_class, stack.config, stack.where or f"target {stack.name!r}")
         kind = flavor.implementation_class

@@ -15,9 +15,10 @@ from wheelrun.deployment import Deployment
 from wheelrun.errors import ConfigurationError, WheelrunError
 
 _BOOTSTRAP = (
-    "import sys; sys.path[0] = ''; sys.path.pop(0); sys.path.append({package!r}); "
+    "import sys; sys.path[0] = ''; sys.path.pop(0); sys.path.append({package!r}); {hide}"
     "from wheelrun.runtime.compile import main; main()"
 )
+_HIDE = "from pathlib import Path; from wheelrun.orchestrators.local.working_tree import hide; hide(Path({hidden!r})); "
 
 
 class Compilation:
@@ -32,6 +33,7 @@ class Compilation:
         name: Another name for the deployment.
         python: The Python that compiles.
         environ: Its environment.
+        hidden: A working tree from which nothing may be imported.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Compilation:
         name: str | None,
         python: str | None,
         environ: Mapping[str, str],
+        hidden: Path | None = None,
     ) -> None:
         self._entry = entry
         request = {
@@ -63,8 +66,9 @@ class Compilation:
                 hint="give text, numbers, lists or objects",
             ) from None
         package = str(Path(wheelrun.__file__).resolve().parent.parent)
+        hide = "" if hidden is None else _HIDE.format(hidden=str(hidden))
         self._process = subprocess.Popen(
-            [python or sys.executable, "-c", _BOOTSTRAP.format(package=package)],
+            [python or sys.executable, "-c", _BOOTSTRAP.format(package=package, hide=hide)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
