@@ -1,0 +1,4 @@
+import setuptools
+
+print('about to fail')
+raise RuntimeError('this setup.py is broken')

@@ -1,0 +1,1 @@
+from fastsum._sum import add

@@ -1,0 +1,2 @@
+# no project's: data and module like any other
+KIND = 'inner'

@@ -1,0 +1,5 @@
+"""A shop."""
+
+from shop.prices import gross
+
+__all__ = ["gross"]

@@ -1,0 +1,5 @@
+from shop import gross
+
+
+def test_gross():
+    assert gross(100) == 119.0

@@ -1,0 +1,4 @@
+import built
+import common
+
+BOTH = (built.B, common.C)

@@ -1,0 +1,1 @@
+from acme.models.linear import slope

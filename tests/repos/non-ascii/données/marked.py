@@ -1,0 +1,1 @@
+﻿TEXT = "with a byte order mark"

@@ -1,0 +1,1 @@
+GRÜSSE = "schöne Grüße"

@@ -1,0 +1,3 @@
+from données.été import GRÜSSE
+
+ИТОГ = GRÜSSE

@@ -1,0 +1,1 @@
+raise ImportError('the root is not what is imported')

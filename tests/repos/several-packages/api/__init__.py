@@ -1,0 +1,3 @@
+from core.clock import now
+
+__all__ = ['now']

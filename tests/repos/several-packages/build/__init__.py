@@ -1,0 +1,1 @@
+KIND = "a package, though its name is that of an output folder"

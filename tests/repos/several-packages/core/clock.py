@@ -1,0 +1,5 @@
+from settings import REGION
+
+
+def now():
+    return REGION

@@ -1,0 +1,5 @@
+from src import names
+
+
+def title():
+    return names.TITLE

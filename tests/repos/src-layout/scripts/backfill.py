@@ -1,0 +1,3 @@
+import flow
+
+print(flow.VERSION)
