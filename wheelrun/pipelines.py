@@ -311,10 +311,8 @@ class Step(Generic[P, R]):
 
     def _run_now(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         function = typing.cast("Callable[..., Any]", self.function)
-        missing = session_parameters(function)
-        if missing:
-            bound = inspect.signature(function).bind_partial(*args, **kwargs)
-            kwargs = {**kwargs, **{name: spark_session() for name in missing if name not in bound.arguments}}
+        if injected := session_parameters(function):
+            args, kwargs = _with_session(function, injected, args, kwargs)
         return name_outputs(self.name, self.outputs, function(*args, **kwargs))
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -448,27 +446,63 @@ def bind_partially(
     Raises:
         ConfigurationError: an argument is missing or unknown; the message names the step.
     """
-    signature = inspect.signature(function)
     injected = session_parameters(function)
+    signature = _without(inspect.signature(function), injected)
     try:
         bound = signature.bind_partial(*args, **kwargs)
     except TypeError as error:
         raise ConfigurationError(f"step {name!r}: {error}", hint=f"it is declared as {name}{signature}") from None
-    arguments = dict(bound.arguments)
+    arguments = _by_name(bound)
     for parameter in signature.parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
-            arguments.update(arguments.pop(parameter.name, {}))
-        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
+            continue
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
             if parameter.name in arguments or parameter.default is parameter.empty:
                 raise ConfigurationError(
                     f"step {name!r}: parameter {parameter.name!r} is positional only; a step's arguments go by name"
                 )
-        elif parameter.default is parameter.empty and parameter.name not in (*arguments, *injected):
+        elif parameter.default is parameter.empty and parameter.name not in arguments:
             raise ConfigurationError(
                 f"step {name!r}: argument {parameter.name!r} is missing",
                 hint=f"it is declared as {name}{signature}",
             )
     return arguments
+
+
+def _without(signature: inspect.Signature, names: Sequence[str]) -> inspect.Signature:
+    kept = [parameter for name, parameter in signature.parameters.items() if name not in names]
+    return signature.replace(parameters=kept)
+
+
+def _with_session(
+    function: Callable[..., Any], injected: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Fill in the session where a plain call does not give one.
+
+    A call may give the session (in a test) or leave it out (in a pipeline's body); positional arguments then mean the
+    other parameters. Which one it is shows in the arguments: one of them is a session, or they are too many without.
+    """
+    signature = inspect.signature(function)
+    if not any(_is_session(type(value)) for value in args):
+        try:
+            bound = _without(signature, injected).bind(*args, **kwargs)
+        except TypeError:
+            pass
+        else:
+            return (), {**_by_name(bound), **{name: spark_session() for name in injected}}
+    given = signature.bind_partial(*args, **kwargs).arguments
+    return args, {**kwargs, **{name: spark_session() for name in injected if name not in given}}
+
+
+def _by_name(bound: inspect.BoundArguments) -> dict[str, Any]:
+    """Return bound arguments as keywords; those of a `**` parameter are keywords already."""
+    named: dict[str, Any] = {}
+    for name, value in bound.arguments.items():
+        if bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            named.update(value)
+        else:
+            named[name] = value
+    return named
 
 
 def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -538,7 +572,9 @@ def _is_session(annotation: Any) -> bool:
     if isinstance(annotation, str):
         return annotation.split("[")[-1].rstrip("]").split("|")[0].strip().rpartition(".")[2] == "SparkSession"
     if isinstance(annotation, type):
-        return annotation.__name__ == "SparkSession" and annotation.__module__.startswith("pyspark")
+        return any(
+            kind.__name__ == "SparkSession" and kind.__module__.startswith("pyspark") for kind in annotation.__mro__
+        )
     return any(_is_session(argument) for argument in typing.get_args(annotation))
 
 

@@ -211,3 +211,32 @@ def test_resources_know_when_they_are_empty():
 
 def test_run_if_takes_text():
     assert StepSettings(run_if="always").run_if is RunIf.ALWAYS  # type: ignore[arg-type]
+
+
+# what pyspark calls a session, without pyspark
+SparkSession = type("SparkSession", (), {"__module__": "pyspark.sql.session"})
+
+
+@step
+def with_session(spark: SparkSession, n: int, m: int = 0):
+    return spark, n, m
+
+
+def test_the_session_is_left_out_of_the_arguments_of_a_composition():
+    @pipeline
+    def composed(n: int):
+        return with_session(n, m=2)
+
+    calls, _ = compose(composed, {"n": 1})
+    assert calls[0].arguments == {"n": 1, "m": 2}
+
+
+def test_a_plain_call_gives_the_session_or_leaves_it_out(monkeypatch):
+    made = SparkSession()
+    monkeypatch.setattr("wheelrun.pipelines.spark_session", lambda: made)
+    mine = SparkSession()
+    assert with_session(mine, 1) == (mine, 1, 0)
+    assert with_session(1, m=3) == (made, 1, 3)
+    assert with_session(spark=mine, n=1) == (mine, 1, 0)
+    stand_in = object()
+    assert with_session(stand_in, 1, 2) == (stand_in, 1, 2)

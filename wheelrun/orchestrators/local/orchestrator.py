@@ -15,7 +15,6 @@ from typing import Any
 
 from pydantic import Field
 
-import wheelrun
 from wheelrun.config import Stack, cache_dir
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ClusterError, ConfigurationError
@@ -37,6 +36,7 @@ from wheelrun.orchestrators.wheeled import WheeledOrchestrator, missing_wheel
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.wheel import Wheel
 from wheelrun.runtime.alive import RunLock, is_held
+from wheelrun.runtime.bootstrap import python_command
 from wheelrun.runtime.events import EventLog, EventReader, fold
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
 from wheelrun.runtime.masking import public
@@ -50,11 +50,6 @@ DEFAULT_CONF: Mapping[str, str] = {
     "spark.driver.bindAddress": "127.0.0.1",
 }
 """Spark configuration of local runs, below the target's and the submission's."""
-
-_BOOTSTRAP = (
-    "import sys; sys.path[0] = ''; sys.path.pop(0); sys.path.append({package!r}); "
-    "from wheelrun.orchestrators.local.supervisor import main; main()"
-)
 
 
 _SUPERVISORS: list[subprocess.Popen[bytes]] = []
@@ -321,11 +316,10 @@ def _spawn(
     python: str, launch: Launch, paths: RunPaths, lock: RunLock, environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     paths.stdout.parent.mkdir(parents=True, exist_ok=True)
-    package = str(Path(wheelrun.__file__).resolve().parent.parent)
     with _appending(paths.stdout) as stdout, _appending(paths.stderr) as stderr:
         try:
             process = subprocess.Popen(
-                [python, "-c", _BOOTSTRAP.format(package=package), str(lock.descriptor)],
+                python_command("wheelrun.orchestrators.local.supervisor", str(lock.descriptor), python=python),
                 stdin=subprocess.PIPE,
                 stdout=stdout,
                 stderr=stderr,

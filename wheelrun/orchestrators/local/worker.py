@@ -66,7 +66,7 @@ def _start_gateway(launch: Launch) -> Gateway | None:
     from wheelrun.runtime.java import find_java, java_environment
 
     try:
-        java = find_java(os.environ, shim_dir=Path(launch.cache_dir))
+        java = find_java(os.environ, cache=Path(launch.cache_dir))
     except ConfigurationError:
         if "SPARK_REMOTE" in os.environ:
             return None
