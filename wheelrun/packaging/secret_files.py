@@ -96,7 +96,7 @@ def _pgpass(data: bytes) -> Iterator[Found]:
 def _key(data: bytes) -> Iterator[Found]:
     """Key material in a file that is named like one: a short body will do, an elided one will not."""
     for match in _PRIVATE_HEADER.finditer(data):
-        block = data[match.end() :].partition(b"-----END")[0]
+        block = data[match.end() : match.end() + 16_384].partition(b"-----END")[0]
         if b"..." not in block and is_key_body(pem_body(data, match.end()), least=8):
             yield _line(data, match.start()), b""
     if _DER_KEY.match(data):

@@ -156,17 +156,19 @@ class TokenRule:
         literals: Texts of which every match holds at least one; looked for first, all rules' at once.
         pattern: The format; group 1 is the secret, or the part of it that must be random.
         check: What makes a match a live one.
+        reach: How far before a literal the match may begin.
     """
 
     name: str
     literals: tuple[bytes, ...]
     pattern: bytes
     check: Callable[[Match], bool]
+    reach: int = 0
 
 
-def _rule(name: str, literals: str, pattern: bytes, check: Callable[[Match], bool]) -> TokenRule:
+def _rule(name: str, literals: str, pattern: bytes, check: Callable[[Match], bool], *, reach: int = 0) -> TokenRule:
     words = tuple(word.encode() for word in literals.split(" | "))
-    return TokenRule(name=name, literals=words, pattern=pattern, check=check)
+    return TokenRule(name=name, literals=words, pattern=pattern, check=check, reach=reach)
 
 
 _NOT_IN_WORD = rb"(?<![A-Za-z0-9_])"
@@ -177,8 +179,13 @@ _GIVEN = rb"[\w.\-]{0,80}[\"'\])]{0,2}\s{0,4}(?::\s?\w{1,9}\s)?(?:=>|:=|[=:,>])\
 
 RULES: tuple[TokenRule, ...] = (
     _rule("gcp-service-account-key", '"private_key"', rb'"private_key"\s*:\s*"' + _PEM_HEADER, _pem),
-    _rule("private-key", "PRIVATE KEY", _PEM_HEADER, _pem),
-    _rule("private-key-base64", "LS0tLS1CRUdJTi", rb"(LS0tLS1CRUdJTi[A-Za-z0-9+/]{80,}={0,2})", _encoded_pem),
+    _rule("private-key", "PRIVATE KEY", _PEM_HEADER, _pem, reach=64),
+    _rule(
+        "private-key-base64",
+        "LS0tLS1CRUdJTi",
+        rb"(?<![A-Za-z0-9+/])(LS0tLS1CRUdJTi[A-Za-z0-9+/]{80,6000})",
+        _encoded_pem,
+    ),
     _rule(
         "putty-private-key",
         "PuTTY-User-Key-File-",
@@ -204,6 +211,7 @@ RULES: tuple[TokenRule, ...] = (
         "ecret_access_k | ecret_key | ecretAccessK | ecretK | ECRET_ACCESS_K | ECRET_K | ecret.k | ecret-k",
         rb"(?i:secret[_.\-]?(?:access[_.\-]?)?key)" + _GIVEN + rb"([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
         _mixed(4.0),
+        reach=1,
     ),
     _rule("aws-bedrock-key", "ABSK", _NOT_IN_WORD + rb"ABSK([A-Za-z0-9+/]{109,269})={0,2}", _random(4.5)),
     _rule(
@@ -211,40 +219,46 @@ RULES: tuple[TokenRule, ...] = (
         "+ASt",
         rb"(?<![A-Za-z0-9+/])([A-Za-z0-9+/]{76}\+ASt[A-Za-z0-9+/]{5,6})==",
         _mixed(4.5),
+        reach=76,
     ),
     _rule(
         "azure-cosmos-key",
         "ACDb",
         rb"(?<![A-Za-z0-9+/])([A-Za-z0-9+/]{76}ACDb[A-Za-z0-9+/]{5,6})==",
         _mixed(4.5),
+        reach=76,
     ),
     _rule(
         "azure-account-key",
         "ccountKey | ccount_key | CCOUNT_KEY | ccount.key | haredAccessKey | TORAGE_KEY | torage_key",
         rb"(?i:account[._]?key|shared_?access_?key|storage_key)" + _GIVEN + rb"([A-Za-z0-9+/]{86})==",
         _mixed(4.5),
+        reach=1,
     ),
     _rule(
         "azure-shared-access-signature",
         "sig=",
         rb"[?&;]sig=((?:[A-Za-z0-9/+]|%2[fFbB]){43,86})(?:=|%3[dD])",
         _sas,
+        reach=1,
     ),
     _rule(
         "azure-client-secret",
         "Q~",
         rb"(?<![A-Za-z0-9_~.\-])([A-Za-z0-9_~.\-]{3}\dQ~[A-Za-z0-9_~.\-]{31,34})(?![A-Za-z0-9_~.\-])",
         _mixed(4.0),
+        reach=4,
     ),
     _rule(
         "azure-devops-token",
         "AZDO",
         rb"(?<![A-Za-z0-9])([A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4})(?![A-Za-z0-9])",
         _mixed(4.5),
+        reach=76,
     ),
     _rule("gcp-api-key", "AIza", _NOT_IN_TOKEN + rb"AIza([A-Za-z0-9_-]{35})(?![A-Za-z0-9_-])", _mixed(4.0)),
     _rule("gcp-oauth-client-secret", "GOCSPX-", rb"GOCSPX-([A-Za-z0-9_-]{28})(?![A-Za-z0-9_-])", _mixed(3.5)),
-    _rule("gcp-refresh-token", "1//0", rb"[\"'\s=:](1//0[A-Za-z0-9_-]{60,200})(?![A-Za-z0-9_-])", _mixed(4.5)),
+    _rule("gcp-refresh-token", "1//0", rb"[\"'\s=:](1//0[A-Za-z0-9_-]{60,200})(?![A-Za-z0-9_-])", _mixed(4.5), reach=1),
     _rule(
         "github-token",
         "ghp_ | gho_ | ghu_ | ghs_ | ghr_",
@@ -301,12 +315,14 @@ RULES: tuple[TokenRule, ...] = (
     ),
     _rule("npm-token", "npm_", _NOT_IN_WORD + rb"npm_([A-Za-z0-9]{36})" + _END, _mixed(3.6)),
     _rule("rubygems-token", "rubygems_", _NOT_IN_WORD + rb"rubygems_([0-9a-f]{48})" + _END, _random(3.0)),
-    _rule("docker-hub-token", "dckr_pat_", _NOT_IN_WORD + rb"dckr_pat_([A-Za-z0-9_-]{27,})", _mixed(3.6)),
+    _rule("docker-hub-token", "dckr_pat_", _NOT_IN_WORD + rb"dckr_pat_([A-Za-z0-9_-]{27,80})", _mixed(3.6)),
     _rule(
         "openai-key",
         "T3BlbkFJ | sk-proj- | sk-svcacct- | sk-admin-",
-        _NOT_IN_TOKEN + rb"sk-((?:proj|svcacct|admin)-[A-Za-z0-9_-]{40,}|[A-Za-z0-9_-]{16,}T3BlbkFJ[A-Za-z0-9_-]{16,})",
+        _NOT_IN_TOKEN
+        + rb"sk-((?:proj|svcacct|admin)-[A-Za-z0-9_-]{40,250}|[A-Za-z0-9_-]{16,90}T3BlbkFJ[A-Za-z0-9_-]{16,90})",
         _mixed(4.0),
+        reach=110,
     ),
     _rule("openai-user-key", "sk-", _NOT_IN_TOKEN + rb"sk-([A-Za-z0-9]{48})(?![A-Za-z0-9_-])", _mixed(4.0)),
     _rule(
@@ -342,7 +358,7 @@ RULES: tuple[TokenRule, ...] = (
     _rule("vault-token", "hvs. | hvb.", _NOT_IN_TOKEN + rb"hv[bs]\.([A-Za-z0-9_-]{90,300})", _mixed(4.0)),
     _rule("grafana-token", "glsa_", _NOT_IN_WORD + rb"glsa_([A-Za-z0-9]{32})_[0-9a-fA-F]{8}" + _END, _mixed(3.6)),
     _rule("new-relic-key", "NRAK-", _NOT_IN_TOKEN + rb"NRAK-([A-Z0-9]{27})" + _END, _random(3.2)),
-    _rule("atlassian-token", "ATATT3", _NOT_IN_TOKEN + rb"ATATT3([A-Za-z0-9_=-]{180,})", _mixed(4.5)),
+    _rule("atlassian-token", "ATATT3", _NOT_IN_TOKEN + rb"ATATT3([A-Za-z0-9_=-]{180,300})", _mixed(4.5)),
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from io import RawIOBase
+from itertools import islice
 from pathlib import Path
 
 from wheelrun.packaging.secret_files import NamedFile, kind_of
@@ -30,9 +31,9 @@ def scan_file(path: str, source: Path) -> list[Finding]:
     kind = kind_of(path)
     with source.open("rb", buffering=0) as stream:
         if kind:
-            named = list(_by_name(path, kind, stream.read(_NAMED_LIMIT)))
+            named = list(islice(_by_name(path, kind, stream.read(_NAMED_LIMIT)), _PER_FILE))
             if named:  # no list is needed of what else is in it
-                return named[:_PER_FILE]
+                return named
             stream.seek(0)
         return _by_content(path, stream)
 
@@ -55,19 +56,21 @@ def _by_content(path: str, stream: RawIOBase) -> list[Finding]:
     findings: list[Finding] = []
     chunks = _chunks(stream)
     data, start, line = next(chunks, b""), 0, 1
-    while data and len(findings) < _PER_FILE:
+    while data:
         following = next(chunks, b"")
         stop = max(start, len(data) - _AFTER) if following else len(data)
         for position, rule, value in _tokens(data):
             if start <= position < stop:
                 number = line + data.count(b"\n", 0, position)
                 findings.append(Finding(path=path, line=number, rule=rule.name, masked=mask(value)))
-        if not following:
+            if len(findings) >= _PER_FILE:
+                break
+        if not following or len(findings) >= _PER_FILE:
             break
         keep = max(0, stop - _BEFORE)
         line += data.count(b"\n", 0, keep)
         data, start = data[keep:] + following, stop - keep
-    return sorted(findings, key=lambda finding: finding.line)[:_PER_FILE]
+    return sorted(findings, key=lambda finding: finding.line)
 
 
 def _chunks(stream: RawIOBase) -> Iterator[bytes]:
@@ -88,13 +91,15 @@ def _tokens(data: bytes) -> Iterator[tuple[int, TokenRule, bytes]]:
     for rule, position in _hits(data):
         if any(first <= position < last for first, last in taken):
             continue
-        for match in compiled(rule.pattern).finditer(data, max(0, position - _BEFORE), position + _AFTER):
-            if match.end() <= position:
-                continue
-            if match.start() <= position and rule.check(match) and not _is_marked(data, match.start(1)):
-                taken.append(match.span())
-                yield match.start(1), rule, match[0] if _BARE(match[0]) else match[1]
-            break
+        pattern = compiled(rule.pattern)
+        # Only where a match can begin, so that a file full of such words costs no more than its length.
+        for begin in range(max(0, position - rule.reach), position + 1):
+            match = pattern.match(data, begin)
+            if match and match.end() > position:
+                if rule.check(match) and not _is_marked(data, match.start(1)):
+                    taken.append(match.span())
+                    yield match.start(1), rule, match[0] if _BARE(match[0]) else match[1]
+                break
 
 
 def _hits(data: bytes) -> Iterator[tuple[TokenRule, int]]:
