@@ -80,18 +80,18 @@ def _row(step: StepStatus, now: float) -> tuple[str, ...]:
 
 
 def _errors(record: RunRecord) -> None:
-    told = False
-    for step in record.steps:
-        if step.error is not None and step.error.traceback:
-            out()
-            out(f"{step.name}:")
-            out(indented(step.error.traceback))
-            told = True
-    if record.error is not None and not record.state.is_success:
+    if record.state.is_success or record.error is None:
+        return
+    told = [step for step in record.steps if step.error is not None and step.error.traceback]
+    for step in told:
+        assert step.error is not None
         out()
-        if not told:
-            out(f"error: {words.problem(record)}")
-            if record.error.traceback:
-                out(indented(record.error.traceback))
-        if record.error.hint:
-            out(f"hint: {record.error.hint}")
+        out(f"{step.name}:")
+        out(indented(step.error.traceback))
+    if not told:
+        out()
+        out(f"error: {words.problem(record)}")
+        if record.error.traceback:
+            out(indented(record.error.traceback))
+    if record.error.hint:
+        out(f"hint: {record.error.hint}")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _REDRAW = 0.2  # seconds between two drawings of the table in which nothing but the time has changed
 _ALL_STEPS = 12  # so many steps are shown whole; of more, those that run or went wrong
+_REMARK = 12  # a remark in fewer columns says nothing
+_TIME_COLUMN = 3
 _INTERESTING = (RunState.RUNNING, RunState.FAILED, RunState.CANCELLED, RunState.UNKNOWN)
 
 
@@ -165,7 +167,7 @@ class LiveView:
         """Take the table away, or leave its last picture behind."""
         if self._record is not None:
             self._live.transient = False
-            self._draw(frame(self._record, time.time(), self._console.height, head=False))
+            self._draw(frame(self._record, time.time(), self._console.size, head=False))
         self._live.stop()
 
     def stage(self, name: str) -> None:
@@ -179,7 +181,7 @@ class LiveView:
         if record == self._record and time.monotonic() - self._drawn < _REDRAW:
             return
         self._record = record
-        self._draw(frame(record, time.time(), self._console.height))
+        self._draw(frame(record, time.time(), self._console.size))
 
     def write(self, lines: Sequence[LogLine]) -> None:
         """Write what the job wrote above the table."""
@@ -197,34 +199,35 @@ class LiveView:
         self._live.update(picture, refresh=True)
 
 
-def frame(record: RunRecord, now: float, height: int, *, head: bool = True) -> RenderableType:
-    """Return the picture of a run, at most as high as the terminal.
+def frame(record: RunRecord, now: float, size: tuple[int, int], *, head: bool = True) -> RenderableType:
+    """Return the picture of a run, no wider or higher than the terminal.
 
     Args:
         record: The run.
         now: Seconds since the epoch, for the time of what is running.
-        height: The terminal's lines.
+        size: The terminal's columns and lines.
         head: Whether it has the line about the run itself.
     """
     from rich.console import Group
     from rich.text import Text
 
+    width, height = size
     steps = shown(record.steps, max(3, min(height - 5, 30)))
     lines: list[Any] = []
     if head:
         look = words.LOOKS[record.state]
         title = Text(no_wrap=True, overflow="ellipsis")
         title.append(f"{words.symbol(record.state)} {record.state}", style=look.colour)
+        title.append(f" {words.duration(words.elapsed(record, now))}".rstrip())
         title.append(f"  {record.name}", style="bold")
-        title.append(f"  {record.id}  {words.duration(words.elapsed(record, now))}".rstrip())
+        title.append(f"  {record.id}")
         lines.append(title)
         if record.reason:
-            lines.append(Text(f"{INDENT}{record.reason}", style="bright_black", no_wrap=True, overflow="ellipsis"))
+            lines.append(_faint(record.reason))
     if steps:
-        lines.append(_table(steps, now))
+        lines.append(_table(steps, now, width))
     if len(steps) < len(record.steps):
-        tally = f"{INDENT}{words.many(len(record.steps), 'step')}: {words.tally(record.steps)}"
-        lines.append(Text(tally, style="bright_black", no_wrap=True, overflow="ellipsis"))
+        lines.append(_faint(f"{words.many(len(record.steps), 'step')}: {words.tally(record.steps)}"))
     return Group(*lines)
 
 
@@ -239,24 +242,35 @@ def shown(steps: Sequence[StepStatus], room: int) -> list[StepStatus]:
     return picked
 
 
-def _table(steps: Sequence[StepStatus], now: float) -> RenderableType:
+def _faint(text: str) -> RenderableType:
+    from rich.text import Text
+
+    return Text(f"{INDENT}{text}", style="bright_black", no_wrap=True, overflow="ellipsis")
+
+
+def _table(steps: Sequence[StepStatus], now: float, width: int) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
+    states = [str(step.state) for step in steps]
+    times = [words.duration(words.elapsed(step, now)) if step.attempts else "" for step in steps]
+    fixed = [3, max(map(len, states)), max(map(len, times))]
+    left = width - sum(fixed) - 2 * len(fixed)
+    name = max(4, min(max(len(step.name) for step in steps), left if left < _REMARK else max(left // 2, 12)))
+    remark = left - name - 2
+    columns = [3, name, *fixed[1:], *([remark] if remark >= _REMARK else [])]
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=None, min_width=6)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for step in steps:
-        look = words.LOOKS[step.state]
-        attempts = f"attempt {step.attempts}" if step.attempts > 1 else ""
-        table.add_row(
-            Text(f"{INDENT}{words.symbol(step.state)}", style=look.colour),
-            Text(step.name),
-            Text(str(step.state), style=look.colour),
-            Text(words.duration(words.elapsed(step, now)) if step.attempts else ""),
-            Text("; ".join(filter(None, (attempts, words.first_line(words.problem(step) or step.reason or ""))))),
-        )
+    for number, column in enumerate(columns):
+        justify: Any = "right" if number == _TIME_COLUMN else "left"
+        table.add_column(no_wrap=True, overflow="ellipsis", width=column, justify=justify)
+    for step, state, time_taken in zip(steps, states, times, strict=True):
+        colour = words.LOOKS[step.state].colour
+        mark, told = Text(f"{INDENT}{words.symbol(step.state)}", style=colour), Text(state, style=colour)
+        cells = [mark, Text(step.name), told, Text(time_taken), Text(_remark(step))]
+        table.add_row(*cells[: len(columns)])
     return table
+
+
+def _remark(step: StepStatus) -> str:
+    attempts = f"attempt {step.attempts}" if step.attempts > 1 else ""
+    return "; ".join(filter(None, (attempts, words.first_line(words.problem(step) or step.reason or ""))))
