@@ -190,7 +190,7 @@ def _start_session(folder: Path) -> SparkSession:
     from wheelrun.runtime.java import find_java, java_environment
 
     try:
-        java = java_environment(find_java(os.environ, shim_dir=folder / "java"))
+        java = java_environment(find_java(os.environ, cache=folder))
     except ConfigurationError as error:
         pytest.fail("\n".join(filter(None, [error.message, error.hint])), pytrace=False)
     builder = SparkSession.builder.master(MASTER).appName("tests")
