@@ -198,7 +198,7 @@ def test_a_mapping_gives_outputs_by_key():
 
 
 def test_session_parameters_are_found_by_annotation_also_as_text():
-    def by_text(spark: SparkSession, optional: SparkSession | None, other: int): ...  # noqa: F821
+    def by_text(spark: SparkSession, optional: SparkSession | None, other: int): ...
 
     assert session_parameters(by_text) == ("spark", "optional")
     assert session_parameters(lambda spark: None) == ()

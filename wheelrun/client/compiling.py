@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import wheelrun
 from wheelrun import errors
 from wheelrun.deployment import Deployment
 from wheelrun.errors import ConfigurationError, WheelrunError
-
-_BOOTSTRAP = (
-    "import sys; sys.path[0] = ''; sys.path.pop(0); sys.path.append({package!r}); {hide}"
-    "from wheelrun.runtime.compile import main; main()"
-)
-_HIDE = "from pathlib import Path; from wheelrun.orchestrators.local.working_tree import hide; hide(Path({hidden!r})); "
+from wheelrun.runtime.bootstrap import python_command
 
 
 class Compilation:
@@ -57,6 +50,7 @@ class Compilation:
             "roots": [str(root) for root in roots],
             "cwd": str(cwd),
             "name": name,
+            "hidden": str(hidden) if hidden else None,
         }
         try:
             self._request = json.dumps(request)
@@ -65,10 +59,8 @@ class Compilation:
                 f"a parameter of {entry} is not plain JSON: {error}",
                 hint="give text, numbers, lists or objects",
             ) from None
-        package = str(Path(wheelrun.__file__).resolve().parent.parent)
-        hide = "" if hidden is None else _HIDE.format(hidden=str(hidden))
         self._process = subprocess.Popen(
-            [python or sys.executable, "-c", _BOOTSTRAP.format(package=package, hide=hide)],
+            python_command("wheelrun.runtime.compile", python=python),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -25,6 +25,7 @@ from wheelrun.pipelines import Call, Output, Outputs, Pipeline, Step, compose, s
 from wheelrun.runtime.parameters import bind
 from wheelrun.runtime.tracebacks import user_traceback
 from wheelrun.runtime.values import NotPlainError, display, encode, resolve
+from wheelrun.runtime.working_tree import hide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -387,6 +388,8 @@ def main() -> None:
     os.dup2(2, 1)
     request = json.load(sys.stdin)
     roots = [Path(root) for root in request["roots"]]
+    if request.get("hidden"):
+        hide(Path(request["hidden"]))
     sys.path[:0] = [str(root) for root in roots]
     sys.argv = [request["entry"], *request["argv"]]
     try:

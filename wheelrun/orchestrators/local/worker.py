@@ -10,7 +10,7 @@ from pathlib import Path
 from wheelrun.deployment import Deployment
 from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators.local.launch import Launch
-from wheelrun.orchestrators.local.working_tree import hide
+from wheelrun.runtime.working_tree import hide
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.runtime.events import EventLog
 from wheelrun.runtime.execute import Execution, SessionLostError, conclude
