@@ -315,9 +315,6 @@ class Step(Generic[P, R]):
             args, kwargs = _with_session(function, injected, args, kwargs)
         return name_outputs(self.name, self.outputs, function(*args, **kwargs))
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
-
     def __repr__(self) -> str:
         return f"<step {self.name!r}>"
 

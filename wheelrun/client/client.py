@@ -204,7 +204,7 @@ class Client(Workspace):
         with self._submission() as submitter:
             record = self.store.reopen(record.id, submitter=submitter)
             with self._placing(record, orchestrator) as placeholder:
-                if deployment.wheel is None:
+                if not orchestrator.has_code(deployment, stack):
                     deployment = self._package(deployment, orchestrator, placeholder, ())
                 for metadata in orchestrator.resume(record, deployment, stack):
                     placeholder.publish(metadata)
@@ -229,7 +229,7 @@ class Client(Workspace):
             )
             self.store.save_deployment(record.id, deployment.to_json())
             with self._placing(record, orchestrator) as placeholder:
-                if deployment.wheel is None:
+                if not orchestrator.has_code(deployment, stack):
                     deployment = self._package(deployment, orchestrator, placeholder, ())
                 else:
                     self.store.update(record.id, wheel=old.wheel)

@@ -319,6 +319,11 @@ class BaseOrchestrator(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement logs")
 
+    def has_code(self, deployment: Deployment, stack: Stack) -> bool:
+        """Whether the code of a deployment is where a run of it finds it: false after an interrupted submission."""
+        del stack
+        return deployment.wheel is not None
+
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check the target; each check is its name, what is wrong (None if nothing), and the remedy."""
         del stack

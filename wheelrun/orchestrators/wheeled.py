@@ -11,9 +11,10 @@ from abc import ABC
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wheelrun.deployment import WheelRef
+from wheelrun.config import Stack
+from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import PackagingError, UploadError
-from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig
+from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, local_path
 from wheelrun.packaging.snapshot import Snapshot
 from wheelrun.packaging.wheel import Wheel
 from wheelrun.runtime.layout import ArtifactRoot
@@ -123,6 +124,12 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
         if len(clean) > limit:
             return f"{clean[: limit - 9].rstrip('-')}-{digest}"
         return clean
+
+    def has_code(self, deployment: Deployment, stack: Stack) -> bool:
+        """Whether the wheels of a deployment lie under the artifact root."""
+        root = ArtifactRoot(local_path(stack.artifact_root))
+        wheels = (deployment.wheel, *deployment.also)
+        return all(wheel and root.wheel(wheel.name, wheel.digest, wheel.file).exists() for wheel in wheels)
 
     def ship(self, root: ArtifactRoot) -> int:
         """Put the run's wheels under an artifact root of this machine; return how many bytes had to be written.

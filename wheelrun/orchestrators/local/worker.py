@@ -10,12 +10,12 @@ from pathlib import Path
 from wheelrun.deployment import Deployment
 from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators.local.launch import Launch
-from wheelrun.runtime.working_tree import hide
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.runtime.events import EventLog
 from wheelrun.runtime.execute import Execution, SessionLostError, conclude
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.session import Gateway, jvm_is_alive, stop_session
+from wheelrun.runtime.working_tree import hide
 
 
 def work(launch: Launch, deployment: Deployment, events: int) -> int:
