@@ -124,7 +124,7 @@ def _spark(client: Client) -> Iterator[Finding]:
 def _java(client: Client) -> Iterator[Finding]:
     from wheelrun.runtime.java import find_java
 
-    java = find_java(client.environ, shim_dir=cache_dir(client.environ))
+    java = find_java(client.environ, cache=cache_dir(client.environ))
     shim = ", behind a shim" if java.shim else ""
     yield Finding(check="Java", ok=True, detail=f"{java.version} in {java.home} (from {java.source}{shim})")
 

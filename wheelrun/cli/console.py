@@ -47,6 +47,8 @@ def complain(error: WheelrunError) -> None:
         say(indented(error.detail))
     if error.hint:
         say(click.style("hint: ", fg="cyan") + error.hint)
+    if error.run_id is not None:
+        say(f"this is run {error.run_id}; once that is mended: wheelrun resume {error.run_id}")
 
 
 def indented(text: str, by: str = INDENT) -> str:

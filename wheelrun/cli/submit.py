@@ -40,7 +40,12 @@ class Submit(Verb):
             at = args.index("--")
             ctx.meta[_ARGUMENTS] = tuple(args[at + 1 :])
             args = args[:at]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "extra argument" in error.message:
+                error.message += " The code's own arguments go behind --, its parameters behind -p."
+            raise
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Tell of those words in the usage."""
