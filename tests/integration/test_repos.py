@@ -5,6 +5,9 @@ expected of it:
 
     about           what it is a sample of
     project         the project's folder below the copy, if it is not the copy itself
+    made            what git cannot hold, or should not: path, and its text in pieces
+    links           the same for links: path, and target; ROOT: the copy
+    backend         the project's own build backend
     needs           a program without which the sample cannot be built
     wheel           distribution and base version
     files           all that the wheel holds but its METADATA, WHEEL, RECORD, entry_points.txt and top_level.txt;
@@ -31,7 +34,6 @@ import sys
 import sysconfig
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from pathlib import Path
@@ -45,7 +47,7 @@ from wheelrun.client.building import Workspace
 from wheelrun.packaging import builder
 from wheelrun.packaging.builder import BuildResult
 from wheelrun.packaging.cache import WheelCache
-from wheelrun.packaging.project import Layout
+from wheelrun.packaging.project import Project
 from wheelrun.packaging.wheel import Wheel, verify_record
 
 if sys.version_info >= (3, 11):
@@ -66,6 +68,9 @@ class Sample:
     name: str
     about: str
     project: str = "."
+    made: dict[str, list[str]] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    backend: str | None = None
     needs: str = ""
     wheel: str = ""
     files: list[str] = field(default_factory=list)
@@ -87,75 +92,14 @@ def read_sample(path: Path) -> Sample:
     return Sample(name=path.stem, **tomllib.loads(path.read_text(encoding="utf-8")))
 
 
+def name_of(sample: Sample) -> str:
+    return sample.name
+
+
 SAMPLES = [read_sample(path) for path in sorted(REPOS.glob("*.toml"))]
 GOOD = [sample for sample in SAMPLES if not sample.error]
+BACKENDS = [sample for sample in GOOD if sample.backend]
 DEFECTS = [sample for sample in SAMPLES if sample.error]
-
-
-# What git cannot hold, or should not.
-
-
-def make_links(root: Path) -> None:
-    outside = root.parent / "outside"
-    outside.mkdir(exist_ok=True)
-    (outside / "passwords.txt").write_text("not for the cluster\n", encoding="utf-8")
-    for link, target in {
-        "alias": "pkg/deep",
-        "pkg/linked.py": "real.py",
-        "pkg/table.csv": "../shared/table.csv",
-        "pkg/shared": "../shared",
-        "pkg/outside": "../../outside",
-        "pkg/passwords": str(outside / "passwords.txt"),
-        "pkg/gone": "nowhere",
-        "pkg/ring": "ring",
-        "pkg/deep/up": "../..",
-    }.items():
-        (root / link).symlink_to(target)
-
-
-def make_clutter(root: Path) -> None:
-    for name in (
-        ".DS_Store",
-        ".git/HEAD",
-        ".idea/workspace.xml",
-        ".ipynb_checkpoints/a.py",
-        ".mypy_cache/a.py",
-        ".venv/pyvenv.cfg",
-        ".venv/lib/site.py",
-        "build/lib/pkg/__init__.py",
-        "clutter.egg-info/PKG-INFO",
-        "derby.log",
-        "dist/clutter.py",
-        "envs/py311/pyvenv.cfg",
-        "envs/py311/lib/mod.py",
-        "metastore_db/service.properties",
-        "node_modules/left/pad.py",
-        "pkg/__pycache__/x.cpython-311.pyc",
-        "pkg/old.pyc",
-        "spark-warehouse/t/part-0.py",
-    ):
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("x = 1\n", encoding="utf-8")
-
-
-def make_secrets(root: Path) -> None:
-    # In pieces, so that no scanner takes this file for one that holds them.
-    (root / "jobs" / ".env").write_text("DB_PASSWORD=" + "k3Jf9sPq27xLmT8v" + "\n", encoding="utf-8")
-    token = "dapi" + "6c1f0e9a8b7d5c3e2f4a6b8c0d1e3f57"
-    (root / "jobs" / "keys.py").write_text(f"HOST = 'x'\nTOKEN = '{token}'\n", encoding="utf-8")
-
-
-def make_repository(root: Path) -> None:
-    (root / ".git").mkdir()
-
-
-PREPARE: Mapping[str, Callable[[Path], None]] = {
-    "links": make_links,
-    "clutter": make_clutter,
-    "monorepo": make_repository,
-    "secret": make_secrets,
-}
 
 
 def copy_of(sample: Sample, parent: Path) -> Path:
@@ -165,8 +109,12 @@ def copy_of(sample: Sample, parent: Path) -> Path:
         shutil.copytree(REPOS / sample.name, root)
     else:
         root.mkdir(parents=True)
-    if prepare := PREPARE.get(sample.name):
-        prepare(root)
+    for name, pieces in sample.made.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(pieces), encoding="utf-8")
+    for name, target in sample.links.items():
+        (root / name).symlink_to(target.replace("ROOT", str(root)))
     return (root / sample.project).resolve()
 
 
@@ -187,8 +135,11 @@ class Workshop:
 
     folder: Path
 
-    def build(self, project: Path, cache: str = "cache", *, isolated: bool = False) -> BuildResult:
+    def load(self, project: Path) -> Project:
         environ = {"WHEELRUN_HOME": str(self.folder / "home"), "WHEELRUN_CONFIG_DIR": str(self.folder / "config")}
+        return Workspace(project, cwd=project, environ=environ).project
+
+    def build(self, project: Path, cache: str = "cache", *, isolated: bool = False) -> BuildResult:
         temporary = self.folder / "temporary"
         temporary.mkdir(exist_ok=True)
         before = content_of(project)
@@ -197,8 +148,7 @@ class Workshop:
             patch.setattr(tempfile, "tempdir", None)
             patch.delenv("SOURCE_DATE_EPOCH", raising=False)
             try:
-                found = Workspace(project, cwd=project, environ=environ).project
-                return builder.build(found, self.cache(cache), isolated=isolated)
+                return builder.build(self.load(project), self.cache(cache), isolated=isolated)
             finally:
                 assert list(temporary.iterdir()) == []
                 assert content_of(project) == before
@@ -209,22 +159,32 @@ class Workshop:
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """A sample, its copy and what was built of it."""
+    """A sample, its copy, what was found there and what was built of it."""
 
     sample: Sample
     project: Path
+    found: Project
     result: BuildResult
     workshop: Workshop
 
 
-@pytest.fixture(scope="module", params=GOOD, ids=lambda sample: sample.name)
-def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
+@pytest.fixture(scope="module")
+def shelf() -> dict[str, Built]:
+    """What was built, so that each sample is built once."""
+    return {}
+
+
+@pytest.fixture(params=GOOD, ids=name_of)
+def built(request: pytest.FixtureRequest, shelf: dict[str, Built], tmp_path_factory: pytest.TempPathFactory) -> Built:
     sample: Sample = request.param
     if sample.needs and shutil.which(sample.needs) is None:
         pytest.skip(f"there is no {sample.needs}")
-    workshop = Workshop(folder=tmp_path_factory.mktemp("workshop"))
-    project = copy_of(sample, workshop.folder / "repo")
-    return Built(sample=sample, project=project, result=workshop.build(project), workshop=workshop)
+    if sample.name not in shelf:
+        workshop = Workshop(folder=tmp_path_factory.mktemp("workshop"))
+        project = copy_of(sample, workshop.folder / "repo")
+        found, result = workshop.load(project), workshop.build(project)
+        shelf[sample.name] = Built(sample=sample, project=project, found=found, result=result, workshop=workshop)
+    return shelf[sample.name]
 
 
 def names_and_modes(path: Path, version: str) -> list[str]:
@@ -267,20 +227,18 @@ def assert_stamped(wheel: Wheel, expected: str) -> None:
 class TestEach:
     def test_holds_what_is_expected(self, built: Built) -> None:
         result, sample = built.result, built.sample
+        assert built.found.backend == sample.backend
         assert names_and_modes(result.wheel.path, result.wheel.version) == sorted(sample.files)
         assert list(result.shipped) == [name for name in verify_record(result.wheel.path) if ".dist-info/" not in name]
         assert_stamped(result.wheel, sample.wheel)
         assert [*result.warnings] == sample.warnings
+        if sample.excluded is not None:
+            assert {item.path: item.rule for item in result.excluded} == sample.excluded
         assert [f"{wheel.name}-{wheel.version.partition('+')[0]}" for wheel in result.also] == [*sample.also]
         for wheel, (name, facts) in zip(result.also, sample.also.items(), strict=True):
             assert names_and_modes(wheel.path, wheel.version) == facts["files"]
             assert requires_of(wheel) == requirements(facts.get("requires", []))
             assert_stamped(wheel, name)
-
-    def test_says_what_is_left_out_by_which_rule(self, built: Built) -> None:
-        if built.sample.excluded is None:
-            pytest.skip("no list of it is kept for this sample")
-        assert {item.path: item.rule for item in built.result.excluded} == built.sample.excluded
 
     def test_declares_what_is_expected(self, built: Built) -> None:
         wheel = built.result.wheel
@@ -309,9 +267,8 @@ class TestEach:
             assert one.path.name == two.path.name
             assert one.path.read_bytes() == two.path.read_bytes()
 
+    @pytest.mark.parametrize("built", BACKENDS, indirect=True, ids=name_of)
     def test_holds_what_its_own_backend_ships(self, built: Built, tmp_path: Path) -> None:
-        if Workspace(built.project, environ={}).project.layout is not Layout.BACKEND:
-            pytest.skip("wheelrun builds it")
         project = copy_of(built.sample, tmp_path / "copy")
         if not any((project / name).is_file() for name in ("pyproject.toml", "setup.py")):
             (project / "setup.py").write_text("import setuptools; setuptools.setup()", encoding="utf-8")
@@ -340,11 +297,9 @@ def contents(path: Path, version: str) -> dict[str, bytes]:
 class TestRun:
     """The check of each sample, by a Python that knows the standard library and the given folders alone."""
 
+    @pytest.mark.parametrize("built", [sample for sample in GOOD if sample.local], indirect=True, ids=name_of)
     def test_the_tree_imports_and_reads_its_data(self, built: Built) -> None:
-        if not built.sample.local:
-            pytest.skip("it must be built first")
-        found = Workspace(built.project, environ={}).project
-        roots = [built.project / root for root in built.sample.roots] or list(found.import_roots)
+        roots = [built.project / root for root in built.sample.roots] or list(built.found.import_roots)
         check(built.sample, roots, built.workshop.folder)
 
     def test_the_installed_wheel_does_the_same(self, built: Built, tmp_path: Path) -> None:
@@ -390,7 +345,7 @@ def workshop(tmp_path: Path) -> Workshop:
     return Workshop(folder=tmp_path)
 
 
-@pytest.mark.parametrize("sample", DEFECTS, ids=lambda sample: sample.name)
+@pytest.mark.parametrize("sample", DEFECTS, ids=name_of)
 def test_a_defect_is_told(sample: Sample, workshop: Workshop) -> None:
     project = copy_of(sample, workshop.folder / "repo")
     with pytest.raises(errors.WheelrunError) as caught:
