@@ -132,7 +132,16 @@ def pairs(given: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def client_of(project: Path | None) -> Client:
-    """Return the client for a command."""
+    """Return the client for a command; its store is closed when the command ends."""
     from wheelrun.client import Client
 
-    return Client(project)
+    client = Client(project)
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(lambda: _close(client))
+    return client
+
+
+def _close(client: Client) -> None:
+    if "store" in vars(client):
+        client.store.close()

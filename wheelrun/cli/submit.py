@@ -43,9 +43,10 @@ class Submit(Verb):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            if "extra argument" in error.message:
-                error.message += " The code's own arguments go behind --, its parameters behind -p."
-            raise
+            if "extra argument" not in error.message:
+                raise
+            text = f"{error.message}. The code's own arguments go behind --, its parameters behind -p."
+            raise click.UsageError(text, ctx) from None
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Tell of those words in the usage."""
