@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from importlib.resources import files
+from itertools import pairwise
 from statistics import fmean
 
 
@@ -30,5 +31,5 @@ def errors(metric: str, year: int) -> dict[str, float]:
     return {
         "monthly means": fmean(abs(value - means[month]) for month, value in actual),
         "overall mean": fmean(abs(value - overall) for value in values),
-        "yesterday": fmean(abs(today - before) for before, today in zip(values, values[1:])),
+        "yesterday": fmean(abs(today - before) for before, today in pairwise(values)),
     }

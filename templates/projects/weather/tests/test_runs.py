@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import plain_python
 import pytest
-
 from wheelrun import RunState, WheelrunError
 
 

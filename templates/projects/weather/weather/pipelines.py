@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from wheelrun import pipeline
+
 from weather import steps
 from weather.observations import Metric
-from wheelrun import pipeline
 
 
 @pipeline

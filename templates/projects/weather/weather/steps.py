@@ -9,9 +9,9 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from wheelrun import current_run, step
 
 from weather.observations import UNITS, Metric, read_days
-from wheelrun import current_run, step
 
 Forecast = dict[int, float]
 """A value for each month, 1 to 12."""
