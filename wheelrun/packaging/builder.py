@@ -176,7 +176,11 @@ def _scm_version(project: Project) -> str | None:
         return None
     from wheelrun.packaging.backend import tagged_version
 
-    return tagged_version(project.root)
+    if version := tagged_version(project.root):
+        return version
+    # A repository without tags (a shallow clone has none): the copy has no repository to count commits in.
+    inside = any((folder / ".git").exists() for folder in (project.root, *project.root.parents))
+    return project.version if inside else None
 
 
 @contextmanager
