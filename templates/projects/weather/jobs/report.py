@@ -2,6 +2,8 @@
 
     python -m jobs.report --out wettest.csv
     wheelrun submit jobs/report.py -- --out wettest.csv
+
+What stands behind `--` reaches it as its own arguments.
 """
 
 from __future__ import annotations
