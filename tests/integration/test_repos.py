@@ -375,27 +375,6 @@ def test_a_secret_is_not_repeated(workshop: Workshop) -> None:
     assert "k3Jf9sPq27xLmT8v" not in said
 
 
-def test_a_version_from_tags(workshop: Workshop) -> None:
-    project = workshop.folder / "tagged"
-    (project / "tagged").mkdir(parents=True)
-    (project / "tagged" / "__init__.py").touch()
-    backend = "[build-system]\nrequires = ['pdm-backend']\nbuild-backend = 'pdm.backend'\n"
-    table = "[project]\nname = 'tagged'\ndynamic = ['version']\n[tool.pdm]\nversion = { source = 'scm' }\n"
-    (project / "pyproject.toml").write_text(backend + table, encoding="utf-8")
-
-    def git(*argv: str) -> None:
-        who = ["-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", "-C", str(project), *who, *argv], check=True, capture_output=True)
-
-    git("init")
-    assert_stamped(workshop.build(project).wheel, "tagged-0.0.0")
-    git("add", ".")
-    git("commit", "-m", "first")
-    assert_stamped(workshop.build(project).wheel, "tagged-0.0.0")
-    git("tag", "v2.1")
-    assert_stamped(workshop.build(project).wheel, "tagged-2.1")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["flit-core", "hatchling"])
 def test_a_backend_in_an_environment_of_its_own(name: str, workshop: Workshop) -> None:

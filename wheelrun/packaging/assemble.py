@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from wheelrun.errors import BuildError, PackagingError
-from wheelrun.packaging.backend import build_with_backend
+from wheelrun.packaging.backend import build_with_backend, in_repository, list_for_setuptools_scm
 from wheelrun.packaging.guard import check_secrets, check_size
 from wheelrun.packaging.restamp import restamp, wheel_version
 from wheelrun.packaging.setup_py import SetupSpec, parse, render, spec_for
@@ -96,6 +96,8 @@ def backend_wheel(
         SecretError: A secret would ship.
     """
     project = snapshot.tree.project
+    if in_repository(project.root):
+        list_for_setuptools_scm(snapshot.directory)
     raw = build_with_backend(
         snapshot.directory,
         out / "raw",

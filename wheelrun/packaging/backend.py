@@ -27,6 +27,7 @@ from wheelrun.errors import BuildError, PackagingError
 _EPOCH = "315532800"
 #: What `build` takes a folder for a project by.
 _BUILDABLE = ("pyproject.toml", "setup.py")
+_SCM_DISTRIBUTION = re.compile(rb"setuptools[-_.]scm|use_scm_version")
 # How much of a build's output an error shows; a build may print without end.
 _TAIL = 64 * 1024
 #: Where the tools that read a version from tags look first, since no repository is there when they run.
@@ -136,6 +137,33 @@ def tagged_version(
         return str(Version(match[1]))
     except InvalidVersion:
         return None
+
+
+def in_repository(root: Path) -> bool:
+    """Tell whether a git repository holds `root`."""
+    return any((folder / ".git").exists() for folder in (root, *root.parents))
+
+
+def list_for_setuptools_scm(source: Path) -> None:
+    """Let setuptools-scm find the package data in a copy, where it cannot ask git for the files.
+
+    In what looks like an unpacked `git archive` it takes every file for one of git's. Those that git ignores are
+    not in the copy.
+
+    Raises:
+        PackagingError: The copy cannot be written.
+    """
+    if not any(_SCM_DISTRIBUTION.search(_bytes_of(source / name)) for name in (*_BUILDABLE, "setup.cfg")):
+        return
+    path = source / ".git_archival.txt"
+    try:
+        path.write_text(f"node: {'0' * 40}\n", encoding="utf-8")
+    except OSError as error:
+        raise PackagingError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _bytes_of(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def run_process(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> Completed:

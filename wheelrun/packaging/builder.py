@@ -174,13 +174,12 @@ def _scm_version(project: Project) -> str | None:
     """Ask the repository's tags for the version, where no file declares one."""
     if project.layout is not Layout.BACKEND or project.version != "0.0.0":
         return None
-    from wheelrun.packaging.backend import tagged_version
+    from wheelrun.packaging.backend import in_repository, tagged_version
 
     if version := tagged_version(project.root):
         return version
     # A repository without tags (a shallow clone has none): the copy has no repository to count commits in.
-    inside = any((folder / ".git").exists() for folder in (project.root, *project.root.parents))
-    return project.version if inside else None
+    return project.version if in_repository(project.root) else None
 
 
 @contextmanager

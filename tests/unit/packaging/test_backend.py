@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from wheelrun.errors import BuildError, PackagingError
-from wheelrun.packaging.backend import Completed, build_with_backend, run_process, tagged_version
+from wheelrun.packaging.backend import (
+    Completed,
+    build_with_backend,
+    in_repository,
+    list_for_setuptools_scm,
+    run_process,
+    tagged_version,
+)
 
 
 class FakeRunner:
@@ -162,6 +169,28 @@ def test_the_whole_tree_is_ended(hangs: bool, tmp_path: Path) -> None:
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match="cannot be started"):
         run_process([str(tmp_path / "none")], cwd=tmp_path, env={}, timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "listed"),
+    [
+        ("pyproject.toml", "requires = ['setuptools-scm>=8']", True),
+        ("setup.cfg", "setup_requires = setuptools_scm", True),
+        ("setup.py", "setup(use_scm_version=True)", True),
+        ("setup.py", "setup()", False),
+    ],
+)
+def test_setuptools_scm_takes_a_copy_for_an_archive(name: str, text: str, listed: bool, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    list_for_setuptools_scm(tmp_path)
+    assert (tmp_path / ".git_archival.txt").exists() is listed
+
+
+def test_whether_a_repository_holds_a_folder(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    (repository / "below").mkdir()
+    assert in_repository(repository)
+    assert in_repository(repository / "below")
+    assert not in_repository(tmp_path_factory.mktemp("plain"))
 
 
 @pytest.fixture
