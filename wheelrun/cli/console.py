@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INDENT = "  "
+_NAMES = 2  # the first columns of a table hold what people copy, and are not broken
 
 
 def say(text: str = "", *, nl: bool = True) -> None:
@@ -76,26 +77,32 @@ def console(stream: TextIO) -> Console:
     return Console(file=stream, highlight=False, markup=False, emoji=False, no_color=not is_coloured(stream))
 
 
-def out_table(columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] | None = None) -> None:
+def out_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] | None = None, *, needed: int = 99
+) -> None:
     """Write a table to standard output: fitted to a terminal, whole and aligned with spaces elsewhere.
 
     Args:
         columns: The titles.
         rows: The cells, one per column.
         styles: A style for each row's first cell.
+        needed: So many columns are always shown; a terminal that is too narrow for them all lacks the last others.
     """
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     if not is_terminal(sys.stdout):
-        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
         for row in (columns, *rows):
             out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         return
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in columns:
-        table.add_column(title, overflow="fold")
+    screen = console(sys.stdout)
+    while len(widths) > needed and sum(widths) + 2 * len(widths) > screen.width:
+        widths.pop()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, title in enumerate(columns[: len(widths)]):
+        table.add_column(title, overflow="fold", no_wrap=number < _NAMES)
     for number, row in enumerate(rows):
         first = Text(row[0], style=styles[number] if styles else "")
-        table.add_row(first, *map(Text, row[1:]))
-    console(sys.stdout).print(table)
+        table.add_row(first, *map(Text, row[1 : len(widths)]))
+    screen.print(table)

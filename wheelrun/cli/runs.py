@@ -59,4 +59,4 @@ def command(states: tuple[str, ...], limit: int, before: str | None, project: Pa
         for record in records
     ]
     styles = [words.LOOKS[record.state].colour for record in records]
-    out_table(("STATE", "RUN", "NAME", "TARGET", "SUBMITTED", "TIME", "PROJECT"), rows, styles)
+    out_table(("STATE", "RUN", "NAME", "TARGET", "SUBMITTED", "TIME", "PROJECT"), rows, styles, needed=3)
