@@ -25,7 +25,7 @@ class Tail:
         self._path = path
         self._stream = stream
         self._offset = 0
-        self._rest = b""
+        self._rest = bytearray()
 
     def read(self) -> Iterator[LogLine]:
         """Yield the whole lines that came since the last call."""
@@ -37,15 +37,19 @@ class Tail:
             file.seek(self._offset)
             while data := file.read(_CHUNK):
                 self._offset += len(data)
-                *lines, self._rest = (self._rest + data).split(b"\n")
+                self._rest += data
+                if b"\n" not in data:  # a line that goes on and on is put together once, not for each piece of it
+                    continue
+                *lines, rest = bytes(self._rest).split(b"\n")
+                self._rest = bytearray(rest)
                 for line in lines:
                     yield self._line(line)
 
     def rest(self) -> Iterator[LogLine]:
         """Yield what is there of a line without an end."""
         if self._rest:
-            yield self._line(self._rest)
-            self._rest = b""
+            yield self._line(bytes(self._rest))
+            self._rest = bytearray()
 
     def _line(self, data: bytes) -> LogLine:
         return LogLine(stream=self._stream, text=data.rstrip(b"\r").decode("utf-8", "replace"))
