@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +34,7 @@ def command(directory: Path, template: str) -> None:
         out(path.relative_to(target).as_posix())
     say(f"wrote {len(written)} files to {target}; next:")
     if target != Path.cwd():
-        say(f"{INDENT}cd {directory}")
+        say(f"{INDENT}cd {shlex.quote(str(directory))}")
     say(f"{INDENT}{_next_command(target)}")
 
 
