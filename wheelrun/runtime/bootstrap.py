@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-_CODE = "import sys; sys.path[0] = ''; sys.path.pop(0); sys.path.append({folder!r}); from {module} import main; sys.exit(main())"
+_CODE = "import sys; sys.path.pop(0); sys.path.append({folder!r}); from {module} import main; sys.exit(main())"
 
 
 def python_command(module: str, *arguments: str, python: str | None = None) -> list[str]:

@@ -1,7 +1,8 @@
 """Events: one JSON line per change, appended to the run's folder, so that any client can follow a run.
 
 {"time": 1767225600.0, "event": "run",  "state": "running"}
-{"time": …, "event": "step", "step": "load", "state": "running", "attempt": 1, "timeout": 60}
+{"time": …, "event": "step", "step": "load", "state": "running", "attempt": 1}
+    {"time": …, "event": "clock", "step": "load", "timeout": 60.0}     its time counts from here
 {"time": …, "event": "step", "step": "load", "state": "failed", "attempt": 1, "error": {…}, "retry_in": 1.0}
 {"time": …, "event": "step", "step": "load", "state": "succeeded", "attempt": 2, "outputs": […]}
 {"time": …, "event": "warning", "step": "load", "message": "…"}

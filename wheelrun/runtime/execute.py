@@ -166,7 +166,6 @@ class Execution:
                 step=spec.name,
                 state=RunState.RUNNING,
                 attempt=attempt,
-                timeout=spec.timeout,
                 **self._offsets(),
             )
             try:
@@ -176,11 +175,12 @@ class Execution:
                     raise
                 info, lost = self._explain(spec, error), not self.session_alive()
                 delay = self._settle(spec, attempt, info)
+                if delay is not None:
+                    self.sleep(delay)
                 if lost:
                     raise SessionLostError(info.message) from None
                 if delay is None:
                     return
-                self.sleep(delay)
             else:
                 self._succeed(spec, attempt, outputs)
                 return
@@ -243,32 +243,40 @@ class Execution:
         )
         token = ACTIVE.set(current)
         try:
-            with environment(spec.environment), deadline(spec.timeout, self._cancel_jobs(spec)):
-                _group_jobs(self.run_id, spec.name)
-                if spec.kind == "script":
-                    self.ready()
-                    _run_script(spec.function, self.deployment.argv, self.code)
-                    return []
-                return self._save(spec, self._call(spec))
+            with environment(spec.environment):
+                body = self._script(spec) if spec.kind == "script" else self._call(spec)
+                # the step's time counts from here: imports and the start of Spark are not its own
+                self.log.emit("clock", step=spec.name, timeout=spec.timeout)
+                with deadline(spec.timeout, self._cancel_jobs(spec)):
+                    return body()
         finally:
             ACTIVE.reset(token)
 
-    def _call(self, spec: StepSpec) -> Any:
+    def _script(self, spec: StepSpec) -> Callable[[], list[dict[str, Any]]]:
+        """Make ready to run a script, and return what runs it."""
+        self.ready()
+
+        def body() -> list[dict[str, Any]]:
+            _group_jobs(self.run_id, spec.name)
+            _run_script(spec.function, self.deployment.argv, self.code)
+            return []
+
+        return body
+
+    def _call(self, spec: StepSpec) -> Callable[[], list[dict[str, Any]]]:
+        """Import a step's function and make its session, and return what loads its inputs, calls it and saves."""
         target = resolve(spec.function)
         function = target.function if isinstance(target, Step | Pipeline) else target
         self.ready()
-        arguments = {name: decode(tree, self._load) for name, tree in spec.arguments.items()}
-        for name in session_parameters(function):
-            arguments[name] = spark_session()
-            _group_jobs(self.run_id, spec.name)
+        session = {name: spark_session() for name in session_parameters(function)}
         sys.argv = [spec.function, *self.deployment.argv]
-        try:
-            value = function(**arguments)
-            return asyncio.run(value) if inspect.iscoroutine(value) else value
-        except SystemExit as error:
-            if error.code in (None, 0):
-                return None
-            raise
+
+        def body() -> list[dict[str, Any]]:
+            _group_jobs(self.run_id, spec.name)
+            arguments = {name: decode(tree, self._load) for name, tree in spec.arguments.items()}
+            return self._save(spec, _called(function, {**arguments, **session}))
+
+        return body
 
     def _load(self, tag: str, content: Any) -> Any:
         """Load what an argument refers to; an output that never came is None (for steps that run after a failure)."""
@@ -301,7 +309,7 @@ class Execution:
                 type="StepTimeout",
                 message=f"step {spec.name!r} took longer than {spec.timeout:g} s",
             )
-        if not self.session_alive():
+        if not self.session_alive() and not isinstance(error, WheelrunError):
             return ErrorInfo(
                 category="cluster",
                 type=type(error).__name__,
@@ -393,6 +401,17 @@ def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # a stream that the user's code closed or replaced is theirs
             stream.flush()
+
+
+def _called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Call a function; a coroutine is run to its end, and an exit with status 0 is an end without a value."""
+    try:
+        value = function(**arguments)
+        return asyncio.run(value) if inspect.iscoroutine(value) else value
+    except SystemExit as error:
+        if error.code in (None, 0):
+            return None
+        raise
 
 
 def _run_script(name: str, argv: tuple[str, ...], roots: tuple[Path, ...]) -> None:

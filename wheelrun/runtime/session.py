@@ -13,13 +13,25 @@ import os
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wheelrun.errors import ClusterError, ConfigurationError
+
+_LOGGING = """\
+rootLogger.level = warn
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
+logger.hadoop.name = org.apache.hadoop.util.NativeCodeLoader
+logger.hadoop.level = error
+"""
+"""Warnings and worse, for a Spark that has no logging configuration of its own; Hadoop's native code is never there."""
 
 
 def spark_home(environ: Mapping[str, str]) -> Path | None:
@@ -37,16 +49,16 @@ class Gateway:
     Args:
         conf: Spark configuration; what must be known when a JVM starts (driver memory, Java options) counts here.
         environ: The environment that it gets.
+        folder: A folder for its configuration, to be made; the caller removes it when the JVM has ended.
     """
 
-    def __init__(self, conf: Mapping[str, str], environ: Mapping[str, str]) -> None:
+    def __init__(self, conf: Mapping[str, str], environ: Mapping[str, str], folder: Path) -> None:
         home = spark_home(environ)
         if home is None:
             raise ConfigurationError("pyspark is not installed", hint="pip install 'wheelrun[spark]'")
-        self._folder = tempfile.TemporaryDirectory(prefix="wheelrun-gateway-")
-        self._info = Path(self._folder.name) / "info"
+        self._info = folder / "info"
         conf_dir = write_conf_dir(
-            Path(self._folder.name) / "conf",
+            folder / "conf",
             conf,
             inherited=Path(environ.get("SPARK_CONF_DIR", home / "conf")),
         )
@@ -104,7 +116,6 @@ class Gateway:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._folder.cleanup()
 
 
 def write_conf_dir(folder: Path, conf: Mapping[str, str], *, inherited: Path) -> Path:
@@ -120,6 +131,8 @@ def write_conf_dir(folder: Path, conf: Mapping[str, str], *, inherited: Path) ->
         else:
             (folder / path.name).symlink_to(path.resolve())
     lines = (f"{_escaped(key, ' :=')} {_escaped(value)}\n" for key, value in conf.items())
+    if not any(folder.glob("log4j2.*")):
+        (folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
     target = folder / "spark-defaults.conf"
     target.touch(mode=0o600)
     target.write_text(defaults + "".join(lines), encoding="utf-8")

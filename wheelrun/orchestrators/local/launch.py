@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+_SCRATCH = "wheelrun-run-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +28,7 @@ class Launch:
         conf: Spark configuration, secrets included.
         timeout: Seconds for the whole run; None for no limit.
         cache_dir: Where a Java shim may be kept.
+        scratch: A folder for the processes' temporary files; it goes when they do.
     """
 
     run_id: str
@@ -33,6 +40,7 @@ class Launch:
     conf: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     cache_dir: str = ""
+    scratch: str = ""
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -43,6 +51,29 @@ class Launch:
         """Read what `to_json` wrote."""
         table = json.loads(text)
         return cls(**{**table, "code": tuple(table["code"])})
+
+
+def scratch_path(run_id: str) -> Path:
+    """Return where a run keeps temporary files: known from its id, so that any process can remove them."""
+    return Path(tempfile.gettempdir()) / f"{_SCRATCH}{run_id}"
+
+
+def make_scratch(path: str) -> None:
+    """Make a scratch folder that only its owner can enter; what an earlier process left there goes.
+
+    Raises:
+        FileExistsError: something of somebody else's is in its place.
+    """
+    remove_scratch(path)
+    Path(path).mkdir(mode=0o700)
+
+
+def remove_scratch(path: str) -> None:
+    """Remove a scratch folder, if it is one and this user's."""
+    folder = Path(path)
+    with contextlib.suppress(OSError):
+        if folder.name.startswith(_SCRATCH) and not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def lock_path(run: Path) -> Path:

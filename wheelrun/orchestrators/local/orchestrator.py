@@ -29,7 +29,7 @@ from wheelrun.orchestrators.base import (
     local_path,
 )
 from wheelrun.orchestrators.local import processes
-from wheelrun.orchestrators.local.launch import Launch, lock_path, pid_path
+from wheelrun.orchestrators.local.launch import Launch, lock_path, pid_path, remove_scratch, scratch_path
 from wheelrun.orchestrators.local.log_files import read_logs
 from wheelrun.orchestrators.local.supervisor import end
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, missing_wheel
@@ -177,6 +177,7 @@ class LocalOrchestrator(WheeledOrchestrator):
         else:
             message = "the run's processes ended without a word: killed, or the machine went down"
         error = ErrorInfo(category="cluster", message=message, hint=f"wheelrun resume {run.id}")
+        remove_scratch(str(run.metadata.get("scratch", "")))
         log = EventLog(paths.events)
         end(log, status, RunState.FAILED, error)
         log.close()
@@ -195,6 +196,8 @@ class LocalOrchestrator(WheeledOrchestrator):
             if not _let_go(lock, within=8.0):
                 processes.end_session(pid, grace=0)
         status = self._folded(paths)
+        if not is_held(lock):
+            remove_scratch(str(run.metadata.get("scratch", "")))
         if not status.state.is_terminal:
             log = EventLog(paths.events)
             end(
@@ -234,6 +237,7 @@ class LocalOrchestrator(WheeledOrchestrator):
 
     def _start(self, deployment: Deployment, request: Request, root: ArtifactRoot) -> Iterator[Mapping[str, Any]]:
         paths = root.run(request.run_id)
+        scratch = scratch_path(request.run_id)
         launch = Launch(
             run_id=request.run_id,
             artifact_root=str(root.path),
@@ -244,7 +248,9 @@ class LocalOrchestrator(WheeledOrchestrator):
             conf=request.conf,
             timeout=deployment.timeout,
             cache_dir=str(cache_dir(self.environ)),
+            scratch=str(scratch),
         )
+        yield {"scratch": str(scratch)}
         lock = RunLock(lock_path(paths.path))
         if not lock.acquire():
             raise ConfigurationError(

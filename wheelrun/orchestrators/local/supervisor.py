@@ -18,7 +18,7 @@ from types import FrameType
 
 from wheelrun.deployment import Deployment
 from wheelrun.orchestrators.local import processes
-from wheelrun.orchestrators.local.launch import Launch, pid_path
+from wheelrun.orchestrators.local.launch import Launch, make_scratch, pid_path, remove_scratch
 from wheelrun.runtime.events import Event, EventLog, EventReader, fold, parse
 from wheelrun.runtime.execute import conclude, retry_delay
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
@@ -61,8 +61,12 @@ class Supervisor:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         while True:
             before = self._status()
-            status, why = self._watch(*self._fork())
-            processes.end_session(os.getsid(0), without={os.getpid()}, grace=GRACE / 2)
+            make_scratch(self.launch.scratch)
+            try:
+                status, why = self._watch(*self._fork())
+                processes.end_session(os.getsid(0), without={os.getpid()}, grace=GRACE / 2)
+            finally:
+                remove_scratch(self.launch.scratch)
             if self._after(before, status, why):
                 return
 
@@ -120,11 +124,9 @@ class Supervisor:
 
     def _note(self, events: list[Event]) -> None:
         for event in events:
-            if event["event"] != "step":
-                continue
-            if event["state"] == "running" and event.get("timeout"):
+            if event["event"] == "clock" and event.get("timeout"):
                 self._limits[event["step"]] = time.monotonic() + event["timeout"] + GRACE
-            else:
+            elif event["event"] == "step":
                 self._limits.pop(event["step"], None)
 
     def _reason_to_end(self) -> str:
@@ -170,7 +172,7 @@ class Supervisor:
         if all(step.state.is_terminal for step in after.steps):
             conclude(self.deployment, self.paths, self.log)
             return True
-        if [s.state for s in after.steps] == [s.state for s in before.steps] and not running:
+        if _progress(after) == _progress(before) and not running:
             message = f"the run's process ended before it could do anything ({words(wait_status)})"
             error = ErrorInfo(category="cluster", message=message, hint="its own words are in the run's log")
             end(self.log, after, RunState.FAILED, error)
@@ -206,6 +208,10 @@ class Supervisor:
 
     def _cancel(self, _signal: int, _frame: FrameType | None) -> None:
         self._cancelled = True
+
+
+def _progress(status: RunStatus) -> list[tuple[RunState, int]]:
+    return [(step.state, step.attempts) for step in status.steps]
 
 
 def end(log: EventLog, status: RunStatus, state: RunState, error: ErrorInfo) -> None:

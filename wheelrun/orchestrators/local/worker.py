@@ -72,7 +72,10 @@ def _start_gateway(launch: Launch) -> Gateway | None:
             return None
         raise
     os.environ.update(java_environment(java))
-    gateway = Gateway(launch.conf, os.environ)
+    scratch = Path(launch.scratch)
+    if "spark.local.dir" not in launch.conf:
+        os.environ.setdefault("SPARK_LOCAL_DIRS", str(scratch))
+    gateway = Gateway(launch.conf, os.environ, scratch / "gateway")
     # the import takes as long as a part of the JVM's start, so the two go side by side
     threading.Thread(target=_import_pyspark, daemon=True).start()
     return gateway
