@@ -87,9 +87,7 @@ class TestRoot:
             find_root(cwd=tmp_path / "work")
         assert "--project" in str(caught.value.hint)
 
-    def test_a_marked_home_is_no_project_of_its_children(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_marked_home_is_no_project_of_its_children(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
         put(tmp_path, ".git/HEAD", "work/x.py")
         with pytest.raises(ConfigurationError):

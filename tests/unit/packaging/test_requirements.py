@@ -36,9 +36,7 @@ bare
 
 
 def test_hashes_and_continued_lines(tmp_path: Path) -> None:
-    found, warnings = read(
-        tmp_path, "six==1.16.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nattrs\\\n>=23\n"
-    )
+    found, warnings = read(tmp_path, "six==1.16.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nattrs\\\n>=23\n")
     assert found == ("six==1.16.0", "attrs >=23")
     assert warnings == ()
 
@@ -51,9 +49,7 @@ def test_includes_are_followed_once_and_inside_the_root_only(tmp_path: Path) -> 
     (root / "deps/more.txt").write_text("scipy\n")
     found, warnings = read(root, "-r deps/base.txt\n-rdeps/more.txt\n-r ../outside.txt\npolars\n")
     assert found == ("numpy", "scipy", "polars")
-    assert warnings == (
-        "requirements.txt:3 is left out: it includes ../outside.txt, which is outside the project",
-    )
+    assert warnings == ("requirements.txt:3 is left out: it includes ../outside.txt, which is outside the project",)
 
 
 def test_a_missing_include_names_its_line(tmp_path: Path) -> None:

@@ -62,9 +62,7 @@ def test_an_id_comes_behind_one_of_another_process():
     assert new_run_id(NOON, after=other) > other
 
 
-@pytest.mark.parametrize(
-    "other", ["", "zzz", "a-b-c", "20260101-120000", "20260101-120000-!!!!", "2026-01-01-x"]
-)
+@pytest.mark.parametrize("other", ["", "zzz", "a-b-c", "20260101-120000", "20260101-120000-!!!!", "2026-01-01-x"])
 def test_an_id_of_another_form_is_no_obstacle(other):
     assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-z]{7}", new_run_id(NOON, after=other))
 

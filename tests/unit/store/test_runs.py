@@ -46,13 +46,10 @@ def start(code: str, path: Path, *argv: str, **pipes) -> subprocess.Popen[str]:
     program = (
         "import os, sys\nfrom pathlib import Path\nfrom wheelrun.store import RunStore, RunRecord\n"
         "from wheelrun.states import RunState, RunStatus, StepStatus\nPATH = Path(sys.argv[1])\n"
-        "RUN = RunRecord(project='/p', name='n', target='local', orchestrator='local', entry='jobs:main')\n"
-        + code
+        "RUN = RunRecord(project='/p', name='n', target='local', orchestrator='local', entry='jobs:main')\n" + code
     )
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, "-c", program, str(path), *argv], env=environ, text=True, **pipes
-    )
+    return subprocess.Popen([sys.executable, "-c", program, str(path), *argv], env=environ, text=True, **pipes)
 
 
 FULL = RunRecord(
@@ -139,9 +136,7 @@ def test_an_id_is_taken_once(store):
 # --- idempotency ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "state", [state for state in RunState if state not in {RunState.FAILED, RunState.CANCELLED}]
-)
+@pytest.mark.parametrize("state", [state for state in RunState if state not in {RunState.FAILED, RunState.CANCELLED}])
 def test_a_key_is_answered_with_the_run_that_has_it(store, state):
     first, _ = store.create(record(idempotency_key="k", steps=(StepStatus(name="a"),), state=state))
     assert store.create(record(idempotency_key="k", name="again")) == (first, False)
@@ -210,9 +205,7 @@ def test_a_part_that_fits_several_lists_them(store):
         store.get("b")
 
 
-@pytest.mark.parametrize(
-    "ref", ["", "nothing", "%", "_", "*", "a' OR 1", "\udcff", "20260101-120000-aaaaxyy"]
-)
+@pytest.mark.parametrize("ref", ["", "nothing", "%", "_", "*", "a' OR 1", "\udcff", "20260101-120000-aaaaxyy"])
 def test_a_reference_to_nothing_is_told(store, ref):
     store.create(record(id="20260101-120000-aaaaxyz"))
     with pytest.raises(StoreError, match="no run ") as caught:
@@ -353,9 +346,7 @@ def test_a_run_that_is_not_there_cannot_be_changed(store, call):
 
 def test_lists_filter_and_page(store):
     states = [RunState.FAILED, RunState.RUNNING, RunState.SUCCEEDED, RunState.UNKNOWN]
-    runs = [
-        store.create(record(project=f"/p{number % 2}", state=states[number % 4]))[0] for number in range(40)
-    ][::-1]
+    runs = [store.create(record(project=f"/p{number % 2}", state=states[number % 4]))[0] for number in range(40)][::-1]
     assert store.list("/p1", limit=None) == tuple(run for run in runs if run.project == "/p1")
     wanted = (RunState.FAILED, RunState.RUNNING, RunState.FAILED)
     assert store.list(states=wanted) == tuple(run for run in runs if run.state in wanted)
@@ -387,10 +378,7 @@ def test_unfinished(store):
 
 
 def test_no_query_reads_a_whole_table(store, monkeypatch):
-    runs = [
-        store.create(record(idempotency_key=f"k{number}", steps=(StepStatus(name="a"),)))[0]
-        for number in range(3)
-    ]
+    runs = [store.create(record(idempotency_key=f"k{number}", steps=(StepStatus(name="a"),)))[0] for number in range(3)]
     seen: list[str] = []
     store._db.set_trace_callback(seen.append)
     store.get(runs[0].id)
@@ -403,9 +391,7 @@ def test_no_query_reads_a_whole_table(store, monkeypatch):
     store.unfinished()
     store.create(record(idempotency_key="k1"))
     store.create(record(idempotency_key="new"))
-    store.set_status(
-        runs[0].id, RunStatus(state=RunState.SUCCEEDED, steps=(StepStatus(name="a", attempts=1),))
-    )
+    store.set_status(runs[0].id, RunStatus(state=RunState.SUCCEEDED, steps=(StepStatus(name="a", attempts=1),)))
     store.save_deployment(runs[0].id, "{}")
     store.load_deployment(runs[0].id)
     store.delete(runs[0].id)
