@@ -59,7 +59,7 @@ class Run:
 
         Args:
             timeout: Seconds to wait; None for no limit. The run itself goes on when it is over.
-            poll: Seconds between two looks, at first; the pauses grow to ten times that.
+            poll: Seconds between two looks, at first; the pauses grow to four times that.
             on_change: Called with the record at each change.
 
         Raises:
@@ -73,7 +73,7 @@ class Run:
                 on_change(record)
             if record.state.is_terminal:
                 return record
-            pause = poll if record != last else min(pause * 1.3, poll * 10)
+            pause = poll if record != last else min(pause * 1.3, poll * 4)
             last = record
             if limit is not None and time.monotonic() > limit:
                 raise TimeoutError(f"run {self.id} has not ended within {timeout:g} s; it goes on")
