@@ -16,6 +16,7 @@ from typing import Any
 
 from wheelrun.pipelines import spark_session
 from wheelrun.runtime.layout import write_atomically
+from wheelrun.runtime.tracebacks import message_of
 from wheelrun.runtime.values import NotPlainError, decode, encode
 
 
@@ -126,15 +127,15 @@ def _write(folder: Path, value: Any) -> dict[str, Any]:
         text = json.dumps(encode(value), ensure_ascii=False)
         (folder / "value.json").write_text(text, encoding="utf-8", errors="surrogatepass")
         return {"format": "json", "rows": None}
-    except (NotPlainError, RecursionError):
+    except (NotPlainError, RecursionError, ValueError):  # ValueError: an int of thousands of digits has no text
         pass
     try:
         with (folder / "value.pkl").open("wb") as stream:
             pickle.dump(value, stream, protocol=pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         raise OutputError(
-            f"an output of type {_type_name(value)} cannot be stored: {error}. Return plain values, Spark or pandas "
-            "frames, or something that can be pickled"
+            f"an output of type {_type_name(value)} cannot be stored: {message_of(error)}. Return plain values, Spark "
+            "or pandas frames, or something that can be pickled"
         ) from error
     return {"format": "pickle", "rows": None}
 

@@ -29,8 +29,9 @@ from wheelrun.runtime.events import EventLog, EventReader, fold
 from wheelrun.runtime.graph import Decision, decide
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths
 from wheelrun.runtime.session import active_context, application_id
-from wheelrun.runtime.tracebacks import user_traceback
+from wheelrun.runtime.tracebacks import is_ours, message_of, user_traceback
 from wheelrun.runtime.values import decode, resolve
+from wheelrun.runtime.working_tree import hint_for
 from wheelrun.states import ErrorInfo, RunState
 
 
@@ -48,6 +49,7 @@ class Execution:
         root: The artifact root.
         log: Where events go.
         code: Folders that the user's code was imported from, to shorten tracebacks and find scripts.
+        source_root: The working tree beside a local run, for hints about what does not ship.
         sleep: Waits between attempts.
         ready: Called when a step's code was imported and is about to be called: waits for the JVM, if one was started.
         session_alive: Whether the JVM that was started for this process still runs.
@@ -60,6 +62,7 @@ class Execution:
     root: ArtifactRoot
     log: EventLog
     code: tuple[Path, ...] = ()
+    source_root: Path | None = None
     sleep: Callable[[float], None] = time.sleep
     ready: Callable[[], None] = lambda: None
     session_alive: Callable[[], bool] = lambda: True
@@ -171,10 +174,10 @@ class Execution:
             try:
                 outputs = self._attempt(spec, attempt)
             except BaseException as error:
-                if isinstance(error, KeyboardInterrupt | GeneratorExit):
-                    raise
                 info, lost = self._explain(spec, error), not self.session_alive()
                 delay = self._settle(spec, attempt, info)
+                if isinstance(error, KeyboardInterrupt):  # whoever runs this process knows whether it was the user's
+                    raise
                 if delay is not None:
                     self.sleep(delay)
                 if lost:
@@ -265,7 +268,8 @@ class Execution:
 
     def _call(self, spec: StepSpec) -> Callable[[], list[dict[str, Any]]]:
         """Import a step's function and make its session, and return what loads its inputs, calls it and saves."""
-        target = resolve(spec.function)
+        with only_this_process():
+            target = resolve(spec.function)
         function = target.function if isinstance(target, Step | Pipeline) else target
         self.ready()
         session = {name: spark_session() for name in session_parameters(function)}
@@ -293,11 +297,9 @@ class Execution:
         for name, item in zip(spec.output_names, value if spec.outputs else (value,), strict=True):
             meta = artifacts.save(self.paths.output(spec.name, name), item)
             if meta["format"] == "pickle":
-                self.log.emit(
-                    "warning",
-                    step=spec.name,
-                    message=f"step {spec.name!r}: output {name!r} of type {meta['type']} was pickled; it can be read "
-                    "only where the same Python and libraries are",
+                self.warn(
+                    f"step {spec.name!r}: output {name!r} of type {meta['type']} was pickled; it can be read only "
+                    "where the same Python and libraries are"
                 )
             described.append({"name": name, **meta})
         return described
@@ -318,19 +320,26 @@ class Execution:
                 hint="its last words are in the log; out of memory? give it more with --conf spark.driver.memory=4g",
             )
         if isinstance(error, SystemExit):
-            return ErrorInfo(
-                category="user code",
-                type="SystemExit",
-                message=f"step {spec.name!r} exited with status {error.code}",
-            )
-        category = error.category if isinstance(error, WheelrunError) else "user code"
+            how = f"with status {error.code}" if isinstance(error.code, int) else f"with the words: {message_of(error)}"
+            return ErrorInfo(category="user code", type="SystemExit", message=f"step {spec.name!r} exited {how}")
+        ours = error if isinstance(error, WheelrunError) else None  # raised on purpose: its words say it all
         return ErrorInfo(
-            category=category,
+            category=ours.category if ours else "user code",
             type=type(error).__name__,
             message=_first_lines(error),
-            traceback=user_traceback(error, self.code),
-            hint=getattr(error, "hint", None) if isinstance(error, WheelrunError) else None,
+            traceback="" if ours and is_ours(error) else user_traceback(error, self.code),
+            hint=ours.hint if ours else self._hint(error),
         )
+
+    def _hint(self, error: BaseException) -> str | None:
+        return None if self.source_root is None else hint_for(error, self.source_root, self.code)
+
+    def warn(self, message: str) -> None:
+        """Tell something that the user should know and that stops nothing: as an event, and in the run's log."""
+        current = ACTIVE.get()
+        self.log.emit("warning", step=current.step if current else None, message=message)
+        with contextlib.suppress(Exception):  # the user's code may have closed or replaced the stream
+            sys.stderr.write(f"wheelrun: warning: {message}\n")
 
     def _cancel_jobs(self, spec: StepSpec) -> Callable[[], None]:
         def cancel() -> None:
@@ -396,6 +405,32 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextlib.contextmanager
+def only_this_process() -> Iterator[None]:
+    """End a process that the user's code forked, and that comes out of that code, as Python would end it.
+
+    Otherwise it would tell of the step, store outputs and run the next steps a second time.
+    """
+    here = os.getpid()
+    status = 0
+    try:
+        yield
+    except SystemExit as error:
+        if os.getpid() == here:
+            raise
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException as error:
+        if os.getpid() == here:
+            raise
+        status = 1
+        with contextlib.suppress(Exception):
+            sys.stderr.write(user_traceback(error))
+    finally:
+        if os.getpid() != here:
+            flush()
+            os._exit(status & 0xFF)
+
+
 def flush() -> None:
     """Flush what was printed."""
     for stream in (sys.stdout, sys.stderr):
@@ -406,8 +441,9 @@ def flush() -> None:
 def _called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Call a function; a coroutine is run to its end, and an exit with status 0 is an end without a value."""
     try:
-        value = function(**arguments)
-        return asyncio.run(value) if inspect.iscoroutine(value) else value
+        with only_this_process():
+            value = function(**arguments)
+            return asyncio.run(value) if inspect.iscoroutine(value) else value
     except SystemExit as error:
         if error.code in (None, 0):
             return None
@@ -422,10 +458,12 @@ def _run_script(name: str, argv: tuple[str, ...], roots: tuple[Path, ...]) -> No
             path = _script_path(name, roots)
             sys.argv = [str(path), *argv]
             sys.path.insert(0, str(path.parent))
-            runpy.run_path(str(path), run_name="__main__")
+            with only_this_process():
+                runpy.run_path(str(path), run_name="__main__")
         else:
             sys.argv = [name, *argv]
-            runpy.run_module(name, run_name="__main__", alter_sys=True)
+            with only_this_process():
+                runpy.run_module(name, run_name="__main__", alter_sys=True)
     except SystemExit as error:
         if error.code not in (None, 0):
             raise
@@ -455,6 +493,5 @@ def _group_jobs(run_id: str, step: str) -> None:
 
 
 def _first_lines(error: BaseException, limit: int = 2000) -> str:
-    text = str(error).strip() or type(error).__name__
-    text = text.split("\n\nJVM stacktrace:")[0]
-    return text if len(text) <= limit else text[:limit] + " …"
+    text = message_of(error, limit) or type(error).__name__
+    return text.split("\n\nJVM stacktrace:")[0]
