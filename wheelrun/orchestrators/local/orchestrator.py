@@ -38,6 +38,8 @@ from wheelrun.packaging.wheel import Wheel
 from wheelrun.runtime.alive import RunLock, is_held
 from wheelrun.runtime.bootstrap import python_command
 from wheelrun.runtime.events import EventLog, EventReader, fold
+from wheelrun.runtime.execute import conclude
+from wheelrun.runtime.java import find_java
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
 from wheelrun.runtime.masking import public
 from wheelrun.states import ErrorInfo, RunState, RunStatus
@@ -102,6 +104,8 @@ class LocalOrchestrator(WheeledOrchestrator):
         directory = Path(self.config.working_directory or Path.cwd()).expanduser().absolute()
         if not directory.is_dir():
             raise ConfigurationError(f"working_directory {directory} is not a folder", hint="make it, or name another")
+        if deployment.uses_spark and self.config.python is None:  # another Python's Spark is seen only from there
+            self._check_java(stack)
         root = local_path(stack.artifact_root)
         content: dict[str, Any] = {
             "python": self.config.python or sys.executable,
@@ -172,12 +176,17 @@ class LocalOrchestrator(WheeledOrchestrator):
         status = self._folded(paths)
         if status.state.is_terminal or held:
             return status
+        remove_scratch(str(run.metadata.get("scratch", "")))
+        if status.steps and all(step.state.is_terminal for step in status.steps):
+            log = EventLog(paths.events)
+            conclude(Deployment.from_json(paths.deployment.read_text(encoding="utf-8")), paths, log)
+            log.close()
+            return self._folded(paths)
         if not paths.events.exists():
             message = "the submission was interrupted before the run was started"
         else:
             message = "the run's processes ended without a word: killed, or the machine went down"
         error = ErrorInfo(category="cluster", message=message, hint=f"wheelrun resume {run.id}")
-        remove_scratch(str(run.metadata.get("scratch", "")))
         log = EventLog(paths.events)
         end(log, status, RunState.FAILED, error)
         log.close()
@@ -234,6 +243,12 @@ class LocalOrchestrator(WheeledOrchestrator):
                 )
             ]
         return [("artifact root", None, None)]
+
+    def _check_java(self, stack: Stack) -> None:
+        """Refuse a run of Spark where there is no Java that it starts on, before anything is started."""
+        environ = {**self.environ, **stack.environment}
+        if "SPARK_REMOTE" not in environ:
+            find_java(environ, cache=cache_dir(self.environ))
 
     def _start(self, deployment: Deployment, request: Request, root: ArtifactRoot) -> Iterator[Mapping[str, Any]]:
         paths = root.run(request.run_id)

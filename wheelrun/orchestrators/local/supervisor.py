@@ -100,20 +100,24 @@ class Supervisor:
     def _watch(self, pid: int, reader: int) -> tuple[int, str]:
         """Wait for a worker's end; return its wait status and, if it was ended from here, why."""
         self._limits.clear()
-        pending, why = b"", ""
+        pending = bytearray()
         with os.fdopen(reader, "rb", buffering=0) as pipe:
+            pipes = [pipe]
             while True:
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if ended:
-                    return status, why
-                readable, _, _ = select.select([pipe], [], [], 0.05 if why else 0.2)
+                    return status, ""
+                readable, _, _ = select.select(pipes, [], [], 0.2 if pipes else 0.01)
                 if readable:
                     data = pipe.read(65536)
-                    if not data:  # the worker closed it: its end is near
-                        return os.waitpid(pid, 0)[1] if not why else self._reap(pid), why
-                    *whole, pending = (pending + data).split(b"\n")
-                    self._note(parse(b"\n".join(whole)))
-                why = why or self._reason_to_end()
+                    pending += data
+                    if not data:  # the worker ends, or the user's code closed what it did not open
+                        pipes = []
+                    elif b"\n" in data:
+                        whole, _, rest = bytes(pending).rpartition(b"\n")
+                        self._note(parse(whole))
+                        pending = bytearray(rest)
+                why = self._reason_to_end()
                 if why:
                     return self._reap(pid), why
 
@@ -246,6 +250,7 @@ def main() -> None:
     sys.stdin.close()
     os.open(os.devnull, os.O_RDONLY)  # takes the place of standard input
     lock = int(sys.argv[1])
+    processes.adopt_orphans()
     paths = ArtifactRoot(Path(launch.artifact_root)).run(launch.run_id)
     write_atomically(pid_path(paths.path), str(os.getpid()).encode())
     log = EventLog(paths.events)

@@ -8,14 +8,15 @@ import threading
 from pathlib import Path
 
 from wheelrun.deployment import Deployment
-from wheelrun.errors import ConfigurationError
+from wheelrun.errors import ConfigurationError, WheelrunError
 from wheelrun.orchestrators.local.launch import Launch
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
-from wheelrun.runtime.events import EventLog
-from wheelrun.runtime.execute import Execution, SessionLostError, conclude
+from wheelrun.runtime.events import EventLog, EventReader, fold
+from wheelrun.runtime.execute import Execution, SessionLostError
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.session import Gateway, jvm_is_alive, stop_session
-from wheelrun.runtime.working_tree import hide
+from wheelrun.runtime.working_tree import hide, tell_reads
+from wheelrun.states import ErrorInfo, RunState
 
 
 def work(launch: Launch, deployment: Deployment, events: int) -> int:
@@ -26,7 +27,7 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
         deployment: Its steps.
         events: A descriptor that gets each event too; it closes when this process ends.
     """
-    from wheelrun.orchestrators.local.supervisor import RESTART
+    from wheelrun.orchestrators.local.supervisor import RESTART, end
 
     _die_with_parent()
     os.environ.update(launch.environment)
@@ -39,26 +40,35 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
     hide(Path(launch.source_root))
     sys.path[:0] = list(launch.code)
     root = ArtifactRoot(Path(launch.artifact_root))
-    gateway = _start_gateway(launch) if deployment.uses_spark else None
+    code = tuple(Path(folder) for folder in launch.code)
+    log = EventLog(root.run(launch.run_id).events, also=events)
+    try:
+        gateway = _start_gateway(launch) if deployment.uses_spark else None
+    except WheelrunError as error:
+        info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
+        so_far = fold([spec.name for spec in deployment.steps], EventReader(root.run(launch.run_id).events).read())
+        end(log, so_far, RunState.FAILED, info)
+        return 0
     execution = Execution(
         deployment=deployment,
         run_id=launch.run_id,
         root=root,
-        log=EventLog(root.run(launch.run_id).events, also=events),
-        code=tuple(Path(folder) for folder in launch.code),
+        log=log,
+        code=code,
+        source_root=Path(launch.source_root),
         ready=gateway.ready if gateway else lambda: None,
         session_alive=lambda: jvm_is_alive(gateway),
     )
+    tell_reads(Path(launch.source_root), code, execution.warn)
     try:
         execution.run_steps()
-    except SessionLostError:
+    except (SessionLostError, KeyboardInterrupt):  # the step raised it: nobody presses Ctrl-C here
         return RESTART
     finally:
         if gateway is not None:
             if gateway.is_alive:
                 stop_session()
             gateway.close()
-    conclude(deployment, execution.paths, execution.log)
     return 0
 
 
