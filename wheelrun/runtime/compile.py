@@ -23,7 +23,7 @@ from wheelrun.deployment import Deployment, StepSpec, references
 from wheelrun.errors import ConfigurationError, UsageError, WheelrunError, nearest
 from wheelrun.pipelines import Call, Output, Outputs, Pipeline, Step, compose, session_parameters
 from wheelrun.runtime.parameters import bind
-from wheelrun.runtime.tracebacks import user_traceback
+from wheelrun.runtime.tracebacks import said_by, user_traceback
 from wheelrun.runtime.values import NotPlainError, display, encode, resolve
 from wheelrun.runtime.working_tree import hide
 
@@ -60,6 +60,8 @@ def parse_entry(text: str, *, roots: Sequence[Path], cwd: Path) -> Entry:
     head, _, attribute = text.partition(":")
     if head.endswith(".py") or "/" in head:
         path = _find_file(head, [cwd, *roots])
+        if path.suffix != ".py":
+            raise UsageError(f"{head} is not a Python file", hint="an entry that is a path ends in .py")
         if not attribute:
             return Entry(text=text, script=path)
         module = ".".join(_below(path, roots).with_suffix("").parts)
@@ -100,7 +102,7 @@ def compile_entry(
         return _compile_script(entry, parameters, argv, roots, name)
     target = _load(entry, roots)
     if isinstance(target, Pipeline):
-        return _compile_pipeline(entry, target, parameters, argv, name)
+        return _compile_pipeline(entry, target, parameters, argv, name, roots)
     return _compile_callable(entry, target, parameters, argv, name)
 
 
@@ -157,17 +159,18 @@ def _compile_pipeline(
     parameters: Mapping[str, Any],
     argv: Sequence[str],
     name: str | None,
+    roots: Sequence[Path],
 ) -> Deployment:
     arguments = bind(target.function, parameters)
     try:
         calls, result = compose(target, arguments)
     except WheelrunError:
         raise
-    except Exception as error:  # noqa: BLE001 - the body is the user's: whatever it raises is told
+    except BaseException as error:  # noqa: BLE001 - the body is the user's: whatever it raises is told
         raise ConfigurationError(
-            f"pipeline {target.name!r} could not be composed: {type(error).__name__}: {error}",
+            f"pipeline {target.name!r} could not be composed: {said_by(error)}",
             hint="its body runs once, before anything is built, to learn its steps",
-            detail=user_traceback(error),
+            detail=user_traceback(error, roots),
         ) from None
     if not calls:
         raise ConfigurationError(
@@ -282,7 +285,7 @@ def _import(entry: Entry, roots: Sequence[Path]) -> types.ModuleType:
     except BaseException as error:  # noqa: BLE001 - SystemExit and friends on import are the user's, and told as such
         failure = error
     raise ConfigurationError(
-        f"{entry.module} could not be imported: {type(failure).__name__}: {failure}",
+        f"{entry.module} could not be imported: {said_by(failure)}",
         hint=f"pip install {failure.name}, or add it to the project's dependencies"
         if isinstance(failure, ModuleNotFoundError) and failure.name
         else None,
@@ -359,9 +362,11 @@ def _below(path: Path, roots: Sequence[Path]) -> Path:
 def _imports_pyspark(source: Path) -> bool:
     try:
         tree = ast.parse(source.read_bytes(), filename=str(source))
-    except SyntaxError as error:
+    except (SyntaxError, ValueError) as error:  # ValueError: Python 3.10 says so of a null byte
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        said = error.msg if isinstance(error, SyntaxError) else error
         raise ConfigurationError(
-            f"{source.name}, line {error.lineno}: {error.msg}", detail=user_traceback(error)
+            f"{source.name}{line}: {said}", detail=user_traceback(error.with_traceback(None))
         ) from None
     for node in ast.walk(tree):
         if isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "pyspark" for alias in node.names):
