@@ -163,7 +163,7 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
     else:
         import tomli as tomllib
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors mark it
     except tomllib.TOMLDecodeError as error:
         text = str(error)
         line = re.search(r"line (\d+)", text)
