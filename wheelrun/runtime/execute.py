@@ -69,6 +69,7 @@ class Execution:
     states: dict[str, RunState] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     _keys: Mapping[str, str] = field(default_factory=dict)
+    _steps: Mapping[str, StepSpec] = field(default_factory=dict)
     _alone: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -79,6 +80,7 @@ class Execution:
             self.states[status.name] = status.state
             self.attempts[status.name] = status.attempts
         self._keys = self.deployment.step_keys()
+        self._steps = {spec.name: spec for spec in self.deployment.steps}
 
     @property
     def paths(self) -> RunPaths:
@@ -105,7 +107,7 @@ class Execution:
     def run_one(self, name: str) -> RunState:
         """Run one step with its retries; its upstream must have ended."""
         spec = self.deployment.step(name)
-        decision, reason = decide(spec, self.states)
+        decision, reason = decide(spec, self.states, self._steps)
         if decision is Decision.WAIT:
             raise ConfigurationError(f"step {name!r} cannot run: what it depends on has not ended")
         if decision is Decision.SKIP:
@@ -118,7 +120,7 @@ class Execution:
         for spec in self.deployment.steps:
             if self.states[spec.name].is_terminal:
                 continue
-            decision, reason = decide(spec, self.states)
+            decision, reason = decide(spec, self.states, self._steps)
             if decision is Decision.SKIP:
                 self._skip(spec, reason)
             else:
@@ -130,7 +132,7 @@ class Execution:
         with ThreadPoolExecutor(limit, thread_name_prefix="step") as pool:
             while waiting or running:
                 for spec in list(waiting):
-                    decision, reason = decide(spec, self.states)
+                    decision, reason = decide(spec, self.states, self._steps)
                     if decision is Decision.SKIP:
                         waiting.remove(spec)
                         self._skip(spec, reason)
