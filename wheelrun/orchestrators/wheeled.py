@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -153,7 +154,8 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
                     hint="free some space, or set artifact_root",
                 ) from error
             finally:
-                temporary.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
             written += wheel.size
         return written
 
