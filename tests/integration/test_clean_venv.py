@@ -273,7 +273,8 @@ def test_a_pipeline_in_one_process(submitted: Submitted) -> None:
     assert submitted.output("extract", "rows") == [20, 4]
     assert submitted.output("report") == {"run": "run-1", "step": "report", "rows": [20, 4], "doubled": 48}
     assert submitted.states() == dict.fromkeys(["extract", "double", "report"], "succeeded")
-    attempts = [event["attempt"] for event in submitted.events() if event.get("step") == "double"]
+    told = [event for event in submitted.events() if event["event"] == "step"]
+    attempts = [event["attempt"] for event in told if event["step"] == "double"]
     assert attempts == [1, 1, 2, 2]
     assert submitted.events()[-1]["state"] == "succeeded"
 

@@ -480,7 +480,8 @@ with RunStore(PATH) as store:
     process = start(code, path, stdout=subprocess.PIPE)
     lines = [process.stdout.readline().strip() for _ in range(written + 1)]
     process.send_signal(signal.SIGKILL)
-    rest, _ = process.communicate(timeout=60)
+    rest = process.stdout.read()  # communicate() would miss what readline() has read ahead
+    process.communicate(timeout=60)
     told = lines[1:] + [line for line in rest.splitlines() if len(line) == 23]
     with RunStore(path) as store:
         assert store._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
