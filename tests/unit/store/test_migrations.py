@@ -174,7 +174,7 @@ def test_a_transaction_is_undone_by_any_exception(tmp_path):
         ("attempt to write a readonly database", "it is read-only"),
         ("unable to open database file", "cannot be opened"),
         ("database disk image is malformed", "is damaged"),
-        ("disk I/O error", "the disk fails"),
+        ("disk I/O error", "fails"),
         ("Cannot operate on a closed database.", "is closed"),
         ("something new", "failed: something new"),
     ],
