@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wheelrun.orchestrators.base import BaseOrchestrator as BaseOrchestrator
     from wheelrun.orchestrators.base import BaseOrchestratorConfig as BaseOrchestratorConfig
     from wheelrun.orchestrators.base import BaseOrchestratorFlavor as BaseOrchestratorFlavor
-    from wheelrun.orchestrators.base import Capabilities as Capabilities
+    from wheelrun.orchestrators.contract import Capabilities as Capabilities
     from wheelrun.orchestrators.local.orchestrator import LocalOrchestrator as LocalOrchestrator
     from wheelrun.orchestrators.wheeled import WheeledOrchestrator as WheeledOrchestrator
     from wheelrun.pipelines import Resources as Resources
@@ -60,8 +60,8 @@ _HOMES = {
         "BaseOrchestrator",
         "BaseOrchestratorConfig",
         "BaseOrchestratorFlavor",
-        "Capabilities",
     ),
+    "wheelrun.orchestrators.contract": ("Capabilities",),
     "wheelrun.orchestrators.wheeled": ("WheeledOrchestrator",),
     "wheelrun.orchestrators.local.orchestrator": ("LocalOrchestrator",),
 }

@@ -155,7 +155,12 @@ class Deployment:
 
     def to_json(self) -> str:
         """Return it as one JSON text; the same deployment gives the same text."""
-        return json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
+        text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # bytes of the command line that are no text in this locale
+            return json.dumps(self.to_dict(), sort_keys=True)
+        return text
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain dicts, lists and scalars."""

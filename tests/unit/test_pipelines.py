@@ -16,9 +16,9 @@ from wheelrun.pipelines import (
     compose,
     name_outputs,
     pipeline,
-    session_parameters,
     step,
 )
+from wheelrun.signatures import session_parameters
 
 
 class Halves(NamedTuple):
@@ -233,7 +233,7 @@ def test_the_session_is_left_out_of_the_arguments_of_a_composition():
 
 def test_a_plain_call_gives_the_session_or_leaves_it_out(monkeypatch):
     made = SparkSession()
-    monkeypatch.setattr("wheelrun.pipelines.spark_session", lambda: made)
+    monkeypatch.setattr("wheelrun.signatures.spark_session", lambda: made)
     mine = SparkSession()
     assert with_session(mine, 1) == (mine, 1, 0)
     assert with_session(1, m=3) == (made, 1, 3)

@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import sys
 
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        _open_streams()
     try:
         if words == ["--version"]:
             from wheelrun._version import __version__
@@ -42,3 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     return code
+
+
+def _open_streams() -> None:
+    """Open what was closed when Python started, so that no file of ours takes the place of a standard stream."""
+    import os
+    import sys
+
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8")
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")

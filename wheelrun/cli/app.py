@@ -11,15 +11,20 @@
 124  the run or a step took longer than it may
 130  Ctrl-C
 141  the reader of the output went away
+143  SIGTERM (129: SIGHUP)
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 import click
@@ -117,7 +122,7 @@ def run(words: Sequence[str]) -> int:
         return _complete()
     debug = "--debug" in (words[: words.index("--")] if "--" in words else words)
     try:
-        with cli.make_context("wheelrun", list(words)) as context:
+        with _asked_to_end(), cli.make_context("wheelrun", list(words)) as context:
             result = cli.invoke(context)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as ended:
@@ -128,10 +133,42 @@ def run(words: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         say("interrupted")
         return INTERRUPTED
+    except _Ended as ended:
+        say(f"ended by {ended.signal.name}")
+        return 128 + ended.signal
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the top: everything becomes a message and an exit code here
         return _failed(error, debug=debug)
+
+
+class _Ended(BaseException):
+    """Somebody asked this process to end."""
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+        super().__init__(self.signal.name)
+
+
+@contextlib.contextmanager
+def _asked_to_end() -> Iterator[None]:
+    """Let a signal that ends the process end it in order: temporary folders and processes go with it.
+
+    A signal that is ignored, as `nohup` has it, stays ignored.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise _Ended(number)
+
+    mine = threading.current_thread() is threading.main_thread()
+    caught = [each for each in (signal.SIGTERM, signal.SIGHUP) if mine and signal.getsignal(each) is signal.SIG_DFL]
+    for each in caught:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in caught:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _failed(error: Exception, *, debug: bool) -> int:

@@ -19,8 +19,16 @@ _NAMES = 2  # the first columns of a table hold what people copy, and are not br
 
 
 def say(text: str = "", *, nl: bool = True) -> None:
-    """Write a line to standard error; its styles stay only if that is a terminal that wants them."""
-    click.echo(text, err=True, nl=nl, color=is_coloured(sys.stderr))
+    """Write a line to standard error; its styles stay only if that is a terminal that wants them.
+
+    What cannot be written (a full disk) is lost: it is not what was asked for.
+    """
+    try:
+        click.echo(text, err=True, nl=nl, color=is_coloured(sys.stderr))
+    except BrokenPipeError:
+        raise
+    except OSError:
+        return
 
 
 def out(text: str = "") -> None:
@@ -88,6 +96,7 @@ def out_table(
         styles: A style for each row's first cell.
         needed: So many columns are always shown; a terminal that is too narrow for them all lacks the last others.
     """
+    rows = [[" ".join(cell.splitlines()) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     if not is_terminal(sys.stdout):
         for row in (columns, *rows):

@@ -146,6 +146,9 @@ def watch(run: Run, view: View, *, skip: Mapping[str, int] | None = None) -> Out
         return Outcome(record=follow(run, view, skip=skip))
     except KeyboardInterrupt:
         pass
+    except BaseException:  # the store cannot be read, a signal: it ends the following, and not the run
+        view.note(f"run {run.id} may still be running; to see where it is: wheelrun status {run.id}")
+        raise
     try:
         view.note(f"cancelling run {run.id} … (Ctrl-C again leaves it alone)")
         record = run.cancel()

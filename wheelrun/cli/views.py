@@ -98,6 +98,9 @@ class JobOutput:
             if not to_stdout:
                 raise
             self._gone = True
+        except OSError:
+            if to_stdout:
+                raise
 
 
 class PlainView:

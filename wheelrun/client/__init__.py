@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from wheelrun.client.client import entry_of as entry_of
     from wheelrun.client.run import Run as Run
     from wheelrun.client.run import failure as failure
-    from wheelrun.orchestrators.base import LogLine as LogLine
+    from wheelrun.orchestrators.contract import LogLine as LogLine
     from wheelrun.packaging.builder import BuildResult as BuildResult
     from wheelrun.store import RunRecord as RunRecord
 
 _HOME = {
     "BuildResult": "wheelrun.packaging.builder",
     "Client": "wheelrun.client.client",
-    "LogLine": "wheelrun.orchestrators.base",
+    "LogLine": "wheelrun.orchestrators.contract",
     "Prepared": "wheelrun.client.client",
     "Run": "wheelrun.client.run",
     "RunRecord": "wheelrun.store",

@@ -18,7 +18,8 @@ from wheelrun.config import Stack, data_dir, resolve_stack, validate
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ConfigurationError, RunCancelledError, StoreError, UsageError, WheelrunError
 from wheelrun.orchestrators import registry
-from wheelrun.orchestrators.base import BaseOrchestrator, Request, local_path
+from wheelrun.orchestrators.base import BaseOrchestrator
+from wheelrun.orchestrators.contract import Request, local_path
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, reference
 from wheelrun.packaging.builder import BuildResult
 from wheelrun.packaging.wheel import Wheel
@@ -27,6 +28,7 @@ from wheelrun.runtime.alive import RunLock, is_held
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.masking import is_secret, public
+from wheelrun.runtime.tracebacks import said_by
 from wheelrun.runtime.values import decode
 from wheelrun.states import ErrorInfo, RunState
 from wheelrun.store import RunRecord, RunStore
@@ -417,7 +419,7 @@ class Client(Workspace):
             if isinstance(error, KeyboardInterrupt):
                 placeholder.fail(RunCancelledError("the submission was interrupted"))
             else:
-                placeholder.fail(WheelrunError(f"the submission was interrupted ({type(error).__name__})"))
+                placeholder.fail(WheelrunError(f"the submission was interrupted: {said_by(error)}"))
             raise
 
     def _refuse_nested(self) -> None:
@@ -453,8 +455,12 @@ class _Placeholder:
     def fail(self, error: WheelrunError) -> None:
         info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
         state = RunState.CANCELLED if isinstance(error, RunCancelledError) else RunState.FAILED
-        if not self._store.get(self.id).state.is_terminal:
-            self._store.update(self.id, state=state, error=info)
+        record = self._store.get(self.id)
+        if not record.state.is_terminal:
+            steps = tuple(
+                step if step.state.is_terminal else replace(step, state=RunState.SKIPPED) for step in record.steps
+            )
+            self._store.update(self.id, state=state, error=info, steps=steps)
 
 
 def entry_of(function: Callable[..., Any]) -> str:

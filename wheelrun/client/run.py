@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wheelrun.errors import RunCancelledError, RunFailedError, RunTimeoutError, WheelrunError
-from wheelrun.orchestrators.base import LogLine
+from wheelrun.orchestrators.contract import LogLine
 from wheelrun.states import RunState
 from wheelrun.store import RunRecord
 

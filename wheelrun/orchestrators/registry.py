@@ -68,7 +68,7 @@ def _loaded(name: str, source: str, load: Callable[[], object]) -> BaseOrchestra
 
     try:
         kind = load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(
             f"the orchestrator {name!r} of {source} cannot be loaded: {type(error).__name__}: {error}",
             hint="install what it needs, or reinstall it",

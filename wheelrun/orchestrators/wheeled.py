@@ -15,7 +15,8 @@ from pathlib import Path
 from wheelrun.config import Stack
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import PackagingError, UploadError
-from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, local_path
+from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig
+from wheelrun.orchestrators.contract import local_path
 from wheelrun.packaging.snapshot import Snapshot
 from wheelrun.packaging.wheel import Wheel
 from wheelrun.runtime.layout import ArtifactRoot

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from wheelrun.packaging.layout import missed_modules
 from wheelrun.packaging.project import Layout, PackageSettings, Project, load_project
 from wheelrun.packaging.secrets import RULES_VERSION
 from wheelrun.packaging.snapshot import Excluded, Tree, copy_tree, digest_tree, scan
+from wheelrun.packaging.walk import TreeChangedError
 from wheelrun.packaging.wheel import PACKAGING_VERSION, Wheel
+
+_TRIES = 10  # so often a project that changes while it is read is read again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,13 @@ def _siblings(project: Project) -> list[Project]:
 
 
 def _build_one(project: Project, cache: WheelCache, *, allow: Collection[str], isolated: bool) -> BuildResult:
+    for _ in range(_TRIES):
+        with suppress(TreeChangedError):  # an editor or a checkout took a file away at this moment
+            return _build_now(project, cache, allow=allow, isolated=isolated)
+    return _build_now(project, cache, allow=allow, isolated=isolated)
+
+
+def _build_now(project: Project, cache: WheelCache, *, allow: Collection[str], isolated: bool) -> BuildResult:
     tree = scan(project)
     if project.layout is not Layout.BACKEND:
         check_size(((entry.path, entry.size) for entry in tree.entries), project.settings.max_size)

@@ -11,7 +11,7 @@ from pathlib import Path
 from wheelrun.errors import PackagingError
 from wheelrun.packaging.layout import arrange, strip_for
 from wheelrun.packaging.project import Project
-from wheelrun.packaging.walk import Entry, Excluded, walk
+from wheelrun.packaging.walk import Entry, Excluded, unreadable, walk
 
 __all__ = ["Entry", "Excluded", "Snapshot", "Tree", "copy_tree", "digest_tree", "scan"]
 
@@ -144,7 +144,7 @@ def _hash_file(entry: Entry, sink: int | None = None) -> bytes:
     try:
         source = os.open(entry.source, os.O_RDONLY | _BINARY)
     except OSError as error:
-        raise _unreadable(entry, error) from error
+        raise unreadable(str(entry.source), error) from error
     try:
         wanted = min(entry.size + 1, _PIECE)
         while piece := _read(source, wanted, entry):
@@ -161,7 +161,7 @@ def _read(source: int, wanted: int, entry: Entry) -> bytes:
     try:
         return os.read(source, wanted)
     except OSError as error:
-        raise _unreadable(entry, error) from error
+        raise unreadable(str(entry.source), error) from error
 
 
 def _write(sink: int, piece: bytes, entry: Entry) -> None:
@@ -171,13 +171,6 @@ def _write(sink: int, piece: bytes, entry: Entry) -> None:
             written += os.write(sink, memoryview(piece)[written:])
     except OSError as error:
         raise _unwritable(f"the copy of {entry.path}", error) from error
-
-
-def _unreadable(entry: Entry, error: OSError) -> PackagingError:
-    return PackagingError(
-        f"{entry.source} cannot be read: {error.strerror}",
-        hint="Make it readable, or leave it out with a line in .wheelrunignore or .gitignore.",
-    )
 
 
 def _unwritable(path: str, error: OSError) -> PackagingError:

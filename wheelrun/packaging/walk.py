@@ -56,6 +56,10 @@ class Found:
     warnings: list[str] = field(default_factory=list)
 
 
+class TreeChangedError(PackagingError):
+    """A file or folder went away between its listing and its reading."""
+
+
 class _Pending(NamedTuple):
     """A folder to walk.
 
@@ -122,7 +126,7 @@ class _Walker:
             with os.scandir(folder.path) as listing:
                 items = list(listing)
         except OSError as error:
-            raise _unreadable(folder.path, error) from error
+            raise unreadable(folder.path, error) from error
         if rules is None:
             rules = folder.rules.enter(folder.name, {item.name for item in items})
         if isinstance(rules, Rule):
@@ -145,7 +149,7 @@ class _Walker:
                 try:
                     self._take(path, item.path, item.stat())
                 except OSError as error:
-                    raise _unreadable(item.path, error) from error
+                    raise unreadable(item.path, error) from error
 
     def _take(self, path: str, source: str, status: os.stat_result) -> None:
         mode = status.st_mode
@@ -211,7 +215,12 @@ def _is_within(real: str, folder: _Pending | None) -> bool:
     return False
 
 
-def _unreadable(path: str, error: OSError) -> PackagingError:
+def unreadable(path: str, error: OSError) -> PackagingError:
+    """Return the error for a file or folder that cannot be read, or is gone since its folder was listed."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return TreeChangedError(
+            f"{path} went away while the project was read", hint="Try again when nothing changes the project."
+        )
     return PackagingError(
         f"{path} cannot be read: {error.strerror}",
         hint="Make it readable, or leave it out with a line in .wheelrunignore or .gitignore.",

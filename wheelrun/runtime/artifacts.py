@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wheelrun.pipelines import spark_session
+from wheelrun.errors import UploadError
 from wheelrun.runtime.layout import write_atomically
 from wheelrun.runtime.tracebacks import message_of
 from wheelrun.runtime.values import NotPlainError, decode, encode
+from wheelrun.signatures import spark_session
 
 
 class OutputError(TypeError):
@@ -36,17 +37,21 @@ def save(folder: Path, value: Any) -> dict[str, Any]:
 
     Raises:
         OutputError: it cannot be written in any of the formats.
+        UploadError: there is no room for it, or the folder cannot be written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    temporary.mkdir()
     try:
+        temporary.mkdir(parents=True)
         meta = {"type": _type_name(value), **_write(temporary, value)}
         meta["bytes"] = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
         (temporary / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         temporary.replace(folder)
+    except OSError as error:
+        raise UploadError(
+            f"{folder} cannot be written: {error.strerror or error}", hint="free some space, or set artifact_root"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return meta

@@ -55,11 +55,15 @@ class EventLog:
         line = json.dumps({"time": round(self._clock(), 6), "event": event, **content}, ensure_ascii=False) + "\n"
         data = line.encode("utf-8", "backslashreplace")
         with self._lock:
-            if self._descriptor is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-                self._descriptor = os.open(self._path, flags, 0o600)
-            os.write(self._descriptor, data)
+            try:
+                if self._descriptor is None:
+                    self._path.parent.mkdir(parents=True, exist_ok=True)
+                    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+                    self._descriptor = os.open(self._path, flags, 0o600)
+                os.write(self._descriptor, data)
+            except OSError as error:
+                error.filename = error.filename or str(self._path)  # a full disk does not say which
+                raise
             if self._also is not None:
                 os.write(self._also, data)
 

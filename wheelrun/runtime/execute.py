@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import os
-import runpy
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,17 +19,20 @@ from typing import Any
 
 from wheelrun.deployment import Deployment, StepSpec
 from wheelrun.errors import ConfigurationError, WheelrunError
-from wheelrun.pipelines import Pipeline, Step, name_outputs, session_parameters, spark_session
+from wheelrun.pipelines import Pipeline, Step, name_outputs
 from wheelrun.runtime import artifacts
 from wheelrun.runtime.context import ACTIVE, CurrentRun
 from wheelrun.runtime.deadline import StepTimeout, deadline
 from wheelrun.runtime.events import EventLog, EventReader, fold
 from wheelrun.runtime.graph import Decision, decide
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths
+from wheelrun.runtime.scripts import run_script
 from wheelrun.runtime.session import active_context, application_id
+from wheelrun.runtime.surroundings import environment, flush, only_this_process
 from wheelrun.runtime.tracebacks import is_ours, message_of, user_traceback
 from wheelrun.runtime.values import decode, resolve
 from wheelrun.runtime.working_tree import hint_for
+from wheelrun.signatures import session_parameters, spark_session
 from wheelrun.states import ErrorInfo, RunState
 
 
@@ -263,7 +264,7 @@ class Execution:
 
         def body() -> list[dict[str, Any]]:
             _group_jobs(self.run_id, spec.name)
-            _run_script(spec.function, self.deployment.argv, self.code)
+            run_script(spec.function, self.deployment.argv, self.code)
             return []
 
         return body
@@ -392,54 +393,6 @@ def retry_delay(spec: StepSpec, attempt: int) -> float | None:
     return float(spec.retry_delay * spec.retry_backoff ** (attempt - 1))
 
 
-@contextlib.contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables, and put the old values back at the end."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def only_this_process() -> Iterator[None]:
-    """End a process that the user's code forked, and that comes out of that code, as Python would end it.
-
-    Otherwise it would tell of the step, store outputs and run the next steps a second time.
-    """
-    here = os.getpid()
-    status = 0
-    try:
-        yield
-    except SystemExit as error:
-        if os.getpid() == here:
-            raise
-        status = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException as error:
-        if os.getpid() == here:
-            raise
-        status = 1
-        with contextlib.suppress(Exception):
-            sys.stderr.write(user_traceback(error))
-    finally:
-        if os.getpid() != here:
-            flush()
-            os._exit(status & 0xFF)
-
-
-def flush() -> None:
-    """Flush what was printed."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # a stream that the user's code closed or replaced is theirs
-            stream.flush()
-
-
 def _called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Call a function; a coroutine is run to its end, and an exit with status 0 is an end without a value."""
     try:
@@ -450,42 +403,6 @@ def _called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         if error.code in (None, 0):
             return None
         raise
-
-
-def _run_script(name: str, argv: tuple[str, ...], roots: tuple[Path, ...]) -> None:
-    """Run a file of the wheel, or a module, as `__main__`, with what Python itself would give it as path and argv."""
-    before = sys.argv, sys.path[:]
-    try:
-        if name.endswith(".py"):
-            path = _script_path(name, roots)
-            sys.argv = [str(path), *argv]
-            sys.path.insert(0, str(path.parent))
-            with only_this_process():
-                runpy.run_path(str(path), run_name="__main__")
-        else:
-            sys.argv = [name, *argv]
-            with only_this_process():
-                runpy.run_module(name, run_name="__main__", alter_sys=True)
-    except SystemExit as error:
-        if error.code not in (None, 0):
-            raise
-    finally:
-        sys.argv, sys.path[:] = before
-
-
-def _script_path(name: str, roots: tuple[Path, ...]) -> Path:
-    for root in roots:
-        if (root / name).is_file():
-            return root / name
-    import importlib.metadata
-
-    for distribution in importlib.metadata.distributions():
-        for file in distribution.files or ():
-            if str(file) == name:
-                return Path(str(distribution.locate_file(file)))
-    raise ConfigurationError(
-        f"{name} is not in the wheel", hint="wheelrun build --explain tells what ships, and why not"
-    )
 
 
 def _group_jobs(run_id: str, step: str) -> None:

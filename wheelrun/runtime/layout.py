@@ -79,7 +79,7 @@ def file_name(name: str) -> str:
     """Return a step's name as a file name: itself where it is one, else cleaned, with a hash to keep names apart."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:80] + f"-{digest}"
 
 

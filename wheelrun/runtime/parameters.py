@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from wheelrun.errors import UsageError, nearest
-from wheelrun.pipelines import annotations_of, session_parameters
+from wheelrun.signatures import annotations_of, session_parameters
 
 V = TypeVar("V")
 

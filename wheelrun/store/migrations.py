@@ -242,7 +242,7 @@ _FAILURES = (
     ("unable to open", "cannot be opened", _HINT_PLACE),
     ("malformed", "is damaged", _HINT_DAMAGED),
     ("not a database", "is damaged or not a run store at all", _HINT_DAMAGED),
-    ("disk I/O", "cannot be read or written: the disk fails", f"Check the disk. {_HINT_PLACE}"),
+    ("disk I/O", "cannot be read or written: the disk is full, or fails", f"Free some space. {_HINT_PLACE}"),
     ("closed database", "is closed already", "Open it again."),
 )
 

@@ -7,14 +7,8 @@ import pytest
 from wheelrun.config import Stack
 from wheelrun.deployment import Deployment, StepSpec
 from wheelrun.errors import ConfigurationError, SubmissionError, UserCodeError
-from wheelrun.orchestrators.base import (
-    BaseOrchestrator,
-    BaseOrchestratorConfig,
-    BaseOrchestratorFlavor,
-    Capabilities,
-    Request,
-    local_path,
-)
+from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
+from wheelrun.orchestrators.contract import Capabilities, Request, local_path
 from wheelrun.pipelines import Resources
 from wheelrun.states import RunState
 

@@ -12,8 +12,9 @@ from wheelrun.deployment import Deployment, StepSpec
 from wheelrun.runtime import artifacts
 from wheelrun.runtime.context import current_run
 from wheelrun.runtime.events import EventLog, EventReader, fold
-from wheelrun.runtime.execute import Execution, SessionLostError, environment, retry_delay
+from wheelrun.runtime.execute import Execution, SessionLostError, retry_delay
 from wheelrun.runtime.layout import ArtifactRoot
+from wheelrun.runtime.surroundings import environment
 from wheelrun.states import RunState as S
 
 calls: list = []

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from wheelrun.orchestrators.base import LogLine
+from wheelrun.orchestrators.contract import LogLine
 from wheelrun.runtime.events import EventReader
 from wheelrun.runtime.layout import RunPaths
 

@@ -17,17 +17,9 @@ from pydantic import Field
 
 from wheelrun.config import Stack, cache_dir
 from wheelrun.deployment import Deployment, WheelRef
-from wheelrun.errors import ClusterError, ConfigurationError
-from wheelrun.orchestrators.base import (
-    BaseOrchestrator,
-    BaseOrchestratorConfig,
-    BaseOrchestratorFlavor,
-    Capabilities,
-    LogLine,
-    Request,
-    RunHandle,
-    local_path,
-)
+from wheelrun.errors import ClusterError, ConfigurationError, UploadError
+from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
+from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle, local_path
 from wheelrun.orchestrators.local import processes
 from wheelrun.orchestrators.local.launch import Launch, lock_path, pid_path, remove_scratch, scratch_path
 from wheelrun.orchestrators.local.log_files import read_logs
@@ -144,7 +136,8 @@ class LocalOrchestrator(WheeledOrchestrator):
             environment=public(request.environment),
             max_parallel_steps=self.config.max_parallel_steps,
         )
-        write_atomically(paths.deployment, deployment.to_json().encode())
+        with _writing(paths):
+            write_atomically(paths.deployment, deployment.to_json().encode())
         yield {"run_folder": str(paths.path), "working_directory": request.content["working_directory"]}
         yield from self._start(deployment, request, root)
 
@@ -158,9 +151,10 @@ class LocalOrchestrator(WheeledOrchestrator):
                 raise ConfigurationError(f"run {run.id} is still running", hint=f"wheelrun logs -f {run.id}")
             status = self._folded(paths)
             again = [step.name for step in status.steps if not step.state.is_success]
-            log = EventLog(paths.events)
-            log.emit("resume", steps=again)
-            log.close()
+            with _writing(paths):
+                log = EventLog(paths.events)
+                log.emit("resume", steps=again)
+                log.close()
             directory = run.metadata.get("working_directory")
             if directory and self.config.working_directory is None:
                 self._config = self.config.model_copy(update={"working_directory": directory})
@@ -267,7 +261,9 @@ class LocalOrchestrator(WheeledOrchestrator):
         )
         yield {"scratch": str(scratch)}
         lock = RunLock(lock_path(paths.path))
-        if not lock.acquire():
+        with _writing(paths):
+            free = lock.acquire()
+        if not free:
             raise ConfigurationError(
                 f"run {request.run_id} is already running", hint=f"wheelrun logs -f {request.run_id}"
             )
@@ -336,8 +332,10 @@ def _supervisor(paths: RunPaths) -> int | None:
 def _spawn(
     python: str, launch: Launch, paths: RunPaths, lock: RunLock, environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    paths.stdout.parent.mkdir(parents=True, exist_ok=True)
-    with _appending(paths.stdout) as stdout, _appending(paths.stderr) as stderr:
+    with contextlib.ExitStack() as files:
+        with _writing(paths):
+            paths.stdout.parent.mkdir(parents=True, exist_ok=True)
+            stdout, stderr = (files.enter_context(_appending(path)) for path in (paths.stdout, paths.stderr))
         try:
             process = subprocess.Popen(
                 python_command("wheelrun.orchestrators.local.supervisor", str(lock.descriptor), python=python),
@@ -372,6 +370,18 @@ def _let_go(lock: Path, *, within: float) -> bool:
 def _reap() -> None:
     """Take note of the ends of supervisors that this process started, so that none stays as a zombie."""
     _SUPERVISORS[:] = [process for process in _SUPERVISORS if process.poll() is None]
+
+
+@contextlib.contextmanager
+def _writing(paths: RunPaths) -> Iterator[None]:
+    """Turn an OSError of the block, which writes below the artifact root, into the error that tells what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise UploadError(
+            f"{error.filename or paths.path} cannot be written: {error.strerror or error}",
+            hint="free some space, or set artifact_root",
+        ) from error
 
 
 @contextlib.contextmanager
