@@ -176,6 +176,19 @@ def test_a_script_makes_its_own_session(client):
     assert [line.text for line in run.logs(stream="stdout")] == ["rows 7"]
 
 
+def test_code_that_starts_spark_without_showing_it_gets_the_same_configuration(client, project):
+    (project / "late.py").write_text(
+        "def main():\n"
+        "    import importlib\n"
+        "    session = importlib.import_module('pyspark.sql').SparkSession.builder.getOrCreate()\n"
+        "    return [session.conf.get('spark.sql.shuffle.partitions'), session.conf.get('spark.driver.host')]\n"
+    )
+    run = client.submit("late:main")
+    record = run.wait(timeout=120)
+    assert record.state is S.SUCCEEDED, record.error
+    assert run.result() == ["2", "127.0.0.1"]
+
+
 def test_a_dead_jvm_is_told_and_a_retry_gets_a_new_one(client):
     run = client.submit("shop.flows:recovers")
     record = run.wait(timeout=180)

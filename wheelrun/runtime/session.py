@@ -47,31 +47,23 @@ class Gateway:
     """A gateway JVM that was started ahead of the session.
 
     Args:
-        conf: Spark configuration; what must be known when a JVM starts (driver memory, Java options) counts here.
-        environ: The environment that it gets.
-        folder: A folder for its configuration, to be made; the caller removes it when the JVM has ended.
+        environ: The environment that it gets; `SPARK_CONF_DIR` in it is where its configuration lies.
+        folder: A folder in which it tells its address.
+
+    Raises:
+        ConfigurationError: there is no pyspark.
     """
 
-    def __init__(self, conf: Mapping[str, str], environ: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
         home = spark_home(environ)
         if home is None:
             raise ConfigurationError("pyspark is not installed", hint="pip install 'wheelrun[spark]'")
         self._info = folder / "info"
-        conf_dir = write_conf_dir(
-            folder / "conf",
-            conf,
-            inherited=Path(environ.get("SPARK_CONF_DIR", home / "conf")),
-        )
         self._told = False
         self._process = subprocess.Popen(
             [str(home / "bin" / "spark-submit"), "pyspark-shell"],
             stdin=subprocess.PIPE,  # the JVM ends when this pipe does
-            env={
-                **environ,
-                "SPARK_CONF_DIR": str(conf_dir),
-                "_PYSPARK_DRIVER_CONN_INFO_PATH": str(self._info),
-                "SPARK_CONNECT_MODE": "0",
-            },
+            env={**environ, "_PYSPARK_DRIVER_CONN_INFO_PATH": str(self._info), "SPARK_CONNECT_MODE": "0"},
         )
 
     def ready(self, *, timeout: float = 120.0) -> None:
