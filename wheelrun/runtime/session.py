@@ -127,7 +127,8 @@ def write_conf_dir(folder: Path, conf: Mapping[str, str], *, inherited: Path) ->
         (folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
     target = folder / "spark-defaults.conf"
     target.touch(mode=0o600)
-    target.write_text(defaults + "".join(lines), encoding="utf-8")
+    # what is no text is escaped as java.util.Properties has it
+    target.write_text(defaults + "".join(lines), encoding="utf-8", errors="backslashreplace")
     return folder
 
 
