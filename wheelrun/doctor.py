@@ -75,7 +75,12 @@ def examine(
         except WheelrunError as error:
             yield _failed(name, error)
         except OSError as error:
-            yield Finding(check=name, ok=False, detail=str(error))
+            yield Finding(
+                check=name,
+                ok=False,
+                detail=error.strerror or str(error),
+                remedy="make room or make it accessible, or name another place: TMPDIR, WHEELRUN_HOME",
+            )
 
 
 def _failed(check: str, error: WheelrunError) -> Finding:

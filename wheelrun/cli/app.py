@@ -178,6 +178,8 @@ def _failed(error: Exception, *, debug: bool) -> int:
         say(traceback.format_exc().rstrip())
     if isinstance(error, NotImplementedError):
         error = ConfigurationError(f"not available on this target: {error}")
+    elif isinstance(error, FileNotFoundError) and "temporary directory" in str(error.strerror):  # so says tempfile
+        error = ConfigurationError(str(error.strerror), hint="Make room in one of them, or name another with TMPDIR.")
     elif isinstance(error, OSError) and error.errno is not None and error.errno in _MACHINE_ERRORS:
         where = f"{error.filename}: " if error.filename else ""
         error = ConfigurationError(f"{where}{error.strerror}", hint=_MACHINE_ERRORS[error.errno])

@@ -419,7 +419,8 @@ class Client(Workspace):
             if isinstance(error, KeyboardInterrupt):
                 placeholder.fail(RunCancelledError("the submission was interrupted"))
             else:
-                placeholder.fail(WheelrunError(f"the submission was interrupted: {said_by(error)}"))
+                kind = ConfigurationError if isinstance(error, OSError) else WheelrunError  # the machine is not fit
+                placeholder.fail(kind(f"the submission was interrupted: {said_by(error)}"))
             raise
 
     def _refuse_nested(self) -> None:

@@ -61,7 +61,13 @@ class Supervisor:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         while True:
             before = self._status()
-            make_scratch(self.launch.scratch)
+            try:
+                make_scratch(self.launch.scratch)
+            except OSError as error:
+                message = f"{self.launch.scratch} cannot be made: {error.strerror or error}"
+                hint = "make room in the temporary folder, or name another one with TMPDIR"
+                end(self.log, before, RunState.FAILED, ErrorInfo(category="configuration", message=message, hint=hint))
+                return
             try:
                 status, why = self._watch(*self._fork())
                 processes.end_session(os.getsid(0), without={os.getpid()}, grace=GRACE / 2)
