@@ -21,6 +21,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -857,6 +858,17 @@ def test_streams_that_are_closed_or_full(world, streams, code):
     assert said.code == code
     assert "Traceback" not in said.err
     assert world.status()["state"] == "succeeded"
+
+
+def test_a_home_inside_the_project_is_not_taken_for_the_project(world):
+    world.write("jobs.py", ARGV)
+    environ = {"WHEELRUN_HOME": str(world.project / "own home")}
+    for _ in range(2):
+        said = world.run("submit", "jobs:main", environ=environ)
+        assert said.code == 0
+        assert "working tree" not in said.err
+    (wheel,) = (world.project / "own home" / "data").rglob("*.whl")
+    assert "own home" not in str(ZipFile(wheel).namelist())
 
 
 def test_nohup_keeps_a_hangup_away(world):

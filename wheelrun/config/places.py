@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from wheelrun.errors import ConfigurationError
+from wheelrun.runtime.layout import OWN_MARK
 
 
 def home(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -65,6 +67,9 @@ def user_config_file(environ: Mapping[str, str] = os.environ) -> Path:
 def _made(folder: Path, variable: str) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (folder / OWN_MARK).exists():
+            with contextlib.suppress(OSError):  # who may only read here changes nothing that could ship
+                (folder / OWN_MARK).touch(mode=0o600)
     except OSError as error:
         raise ConfigurationError(
             f"the folder {folder} cannot be made: {error.strerror or error}",

@@ -19,7 +19,7 @@ from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig
 from wheelrun.orchestrators.contract import local_path
 from wheelrun.packaging.snapshot import Snapshot
 from wheelrun.packaging.wheel import Wheel
-from wheelrun.runtime.layout import ArtifactRoot
+from wheelrun.runtime.layout import OWN_MARK, ArtifactRoot
 
 
 class WheeledOrchestrator(BaseOrchestrator, ABC):
@@ -147,6 +147,7 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
             temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
+                (root.path / OWN_MARK).touch(mode=0o600)
                 shutil.copyfile(wheel.path, temporary)
                 temporary.replace(target)
             except OSError as error:

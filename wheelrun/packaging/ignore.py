@@ -13,6 +13,7 @@ from pathlib import Path
 
 from wheelrun.errors import PackagingError
 from wheelrun.packaging.gitignore import PatternTable, byte_text, parse
+from wheelrun.runtime.layout import OWN_MARK
 
 BUILT_IN = "built-in"
 IGNORE_FILE = ".wheelrunignore"
@@ -70,6 +71,7 @@ class Rule:
 _NAME_RULES = {name: Rule(text=f"{text} ({name})", source=BUILT_IN) for name, text in _NAMES.items()}
 _SUFFIX_RULES = {end: Rule(text=f"{text} (*{end})", source=BUILT_IN) for end, text in _SUFFIXES.items()}
 _ENVIRONMENT = Rule(text="virtual environment", source=BUILT_IN)
+_OWN = Rule(text="wheelrun's own folder", source=BUILT_IN)
 _OUTPUT = Rule(text="build output", source=BUILT_IN)
 
 
@@ -144,6 +146,8 @@ class Folder:
         """Go into a child folder that holds `names`: its rules, or the rule that its content falls under."""
         if any(mark in names for mark in _ENVIRONMENT_MARKS):
             return _ENVIRONMENT
+        if OWN_MARK in names:
+            return _OWN
         if not self._prefix and name in _OUTPUT_FOLDERS and "__init__.py" not in names:
             return _OUTPUT
         prefix = f"{self._prefix}{name}/"

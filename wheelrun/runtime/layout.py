@@ -16,6 +16,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+OWN_MARK = ".wheelrun-own"
+"""A file that marks a folder as wheelrun's own: where it lies in a project, it does not ship."""
+
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRoot:

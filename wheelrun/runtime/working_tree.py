@@ -27,7 +27,14 @@ def hide(source_root: Path) -> None:
     sys.path_importer_cache.clear()
 
 
-def tell_reads(source_root: Path, code: Sequence[Path], tell: Callable[[str], None], *, limit: int = 10) -> None:
+def tell_reads(
+    source_root: Path,
+    code: Sequence[Path],
+    tell: Callable[[str], None],
+    *,
+    own: Sequence[Path] = (),
+    limit: int = 10,
+) -> None:
     """From now on, tell of each file of the tree that this process opens for reading, once: a cluster has none of it.
 
     Files that are newer than this call are the run's own. Reads by the JVM are not seen.
@@ -36,17 +43,24 @@ def tell_reads(source_root: Path, code: Sequence[Path], tell: Callable[[str], No
         source_root: The project's root.
         code: The unpacked wheels.
         tell: Called with a sentence.
+        own: Folders of the run's own, which may lie in the tree: its artifacts, as the unpacked wheels.
         limit: How many files are told.
     """
     root, began = source_root.resolve(), time.time()
     told: set[str] = set()
     prefix = f"{root}{os.sep}"
+    ours = tuple(f"{place}{os.sep}" for folder in (*code, *own) for place in (folder.absolute(), folder.resolve()))
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event != "open" or len(told) >= limit or not isinstance(arguments[0], str):
             return
         path = os.path.abspath(arguments[0])  # noqa: PTH100 - called for each file that is opened
-        if not path.startswith(prefix) or path in told or not _reads(arguments[1], arguments[2]):
+        if (
+            not path.startswith(prefix)
+            or path.startswith(ours)
+            or path in told
+            or not _reads(arguments[1], arguments[2])
+        ):
             return
         if _is_own_file(path, began) and _is_in_tree(Path(path), root):
             told.add(path)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from wheelrun.config import data_dir
 from wheelrun.errors import PackagingError
 from wheelrun.packaging.ignore import IgnoreRules, Rule, never_ships
 
@@ -65,6 +66,13 @@ def test_an_environment_is_known_by_its_content(tmp_path: Path) -> None:
     assert rule_of(tmp_path, "anything", is_dir=True) == "built-in: virtual environment"
     assert rule_of(tmp_path, "nested/conda/lib.py") == "built-in: virtual environment"
     assert rule_of(tmp_path, "venv/module.py") is None
+
+
+def test_wheelruns_own_folders_are_known_by_their_mark(tmp_path: Path) -> None:
+    data = data_dir({"WHEELRUN_HOME": str(tmp_path / "home")})
+    put(data / "artifacts/x.py")
+    assert rule_of(tmp_path, "home/data/artifacts/x.py") == "built-in: wheelrun's own folder"
+    assert rule_of(tmp_path, "home", is_dir=True) is None
 
 
 def test_build_output_at_the_root_unless_it_is_a_package(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
         ready=gateway.ready if gateway else lambda: None,
         session_alive=lambda: jvm_is_alive(gateway),
     )
-    tell_reads(Path(launch.source_root), code, execution.warn)
+    tell_reads(Path(launch.source_root), code, execution.warn, own=(root.path,))
     try:
         execution.run_steps()
     except (SessionLostError, KeyboardInterrupt):  # the step raised it: nobody presses Ctrl-C here
