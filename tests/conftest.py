@@ -15,12 +15,13 @@ def environ(tmp_path_factory, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("WHEELRUN_HOME", str(home))
     monkeypatch.setenv("WHEELRUN_CONFIG_DIR", str(home / "config"))
+    monkeypatch.setenv("WHEELRUN_JVM_ARCHIVE", "0")  # each test has a cache of its own: it would be made each time
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     return dict(os.environ)
 
 
 def pytest_collection_modifyitems(items):
-    """Keep all that starts a Spark in one worker when tests run in several: two side by side are slower than in turn."""
+    """Keep all that starts a Spark in one worker when tests run in several: two at once are slower than in turn."""
     for item in items:
         if item.get_closest_marker("spark"):
             item.add_marker(pytest.mark.xdist_group("spark"))
