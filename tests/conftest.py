@@ -15,7 +15,6 @@ def environ(tmp_path_factory, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("WHEELRUN_HOME", str(home))
     monkeypatch.setenv("WHEELRUN_CONFIG_DIR", str(home / "config"))
-    monkeypatch.setenv("WHEELRUN_JVM_ARCHIVE", "0")  # each test has a cache of its own: it would be made each time
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     return dict(os.environ)
 
