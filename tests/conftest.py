@@ -19,6 +19,7 @@ def environ(tmp_path_factory, monkeypatch):
     return dict(os.environ)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers look at the groups
 def pytest_collection_modifyitems(items):
     """Keep all that starts a Spark in one worker when tests run in several: two at once are slower than in turn."""
     for item in items:
