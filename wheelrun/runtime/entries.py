@@ -98,11 +98,15 @@ def _import(entry: Entry, roots: Sequence[Path]) -> types.ModuleType:
         failure = error
     raise ConfigurationError(
         f"{entry.module} could not be imported: {said_by(failure)}",
-        hint=f"pip install {failure.name}, or add it to the project's dependencies"
-        if isinstance(failure, ModuleNotFoundError) and failure.name
-        else None,
+        hint=_to_install(failure.name) if isinstance(failure, ModuleNotFoundError) and failure.name else None,
         detail=user_traceback(failure, roots),
     )
+
+
+def _to_install(module: str) -> str:
+    if module.partition(".")[0] == "pyspark":
+        return "pip install 'wheelrun[spark]' brings pyspark and a Java"
+    return f"pip install {module}, or add it to the project's dependencies"
 
 
 def _no_module(missing: str, entry: Entry, roots: Sequence[Path]) -> ConfigurationError:
