@@ -17,11 +17,3 @@ def environ(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("WHEELRUN_CONFIG_DIR", str(home / "config"))
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     return dict(os.environ)
-
-
-@pytest.hookimpl(tryfirst=True)  # before the workers look at the groups
-def pytest_collection_modifyitems(items):
-    """Keep all that starts a Spark in one worker when tests run in several: two at once are slower than in turn."""
-    for item in items:
-        if item.get_closest_marker("spark"):
-            item.add_marker(pytest.mark.xdist_group("spark"))
