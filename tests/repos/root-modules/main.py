@@ -1,5 +1,5 @@
-import helpers
+import greetings
 
 
 def main():
-    return helpers.greet('you')
+    return greetings.greet('you')

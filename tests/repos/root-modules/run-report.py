@@ -1,3 +1,3 @@
-import helpers
+import greetings
 
-print(helpers.greet('report'))
+print(greetings.greet('report'))

@@ -15,6 +15,8 @@ from wheelrun.packaging.secret_files import kind_of
 from wheelrun.packaging.secret_rules import RULES
 from wheelrun.packaging.secrets import Finding, find_secrets, refuse
 
+INDEX = "index-url"
+
 HEX = "0123456789abcdef"
 ALNUM = string.ascii_letters + string.digits
 URL = ALNUM + "-_"
@@ -223,9 +225,9 @@ NAMED = [
     (".databrickscfg", "[DEFAULT]\nhost = https://x\ntoken = abcdef\n", "databricks-config"),
     (".databrickscfg", "[a]\nclient_secret=abcdef\n", "databricks-config"),
     (".pypirc", "[pypi]\nusername = me\npassword = hunter2\n", "pypirc-password"),
-    (".npmrc", "//registry.npmjs.org/:_authToken=abc123\n", "npmrc-token"),
+    (".npmrc", "//registry.example/:_authToken=abc123\n", "npmrc-token"),
     (".git-credentials", "https://me:hunter2@github.com\n", "git-credentials"),
-    ("pip.conf", "[global]\nindex-url = https://me:hunter2@host/simple\n", "pip-config-password"),
+    ("pip.conf", f"[global]\n{INDEX} = https://me:hunter2@host/simple\n", "pip-config-password"),
     (".pgpass", "host:5432:db:me:hunter2\n", "database-password"),
     (".my.cnf", "[client]\npassword=hunter2\n", "database-password"),
     ("home/.aws/credentials", "[default]\naws_secret_access_key = short\n", "cloud-credentials"),
@@ -267,8 +269,8 @@ JKS_OF_CERTIFICATES = (
         (".netrc", "machine example.org login example-username password example-password"),
         (".databrickscfg", "[DEFAULT]\nhost = https://x\nauth_type = databricks-cli\ntoken = <token>\n"),
         (".pypirc", "[distutils]\nindex-servers = pypi\n[pypi]\nusername = __token__\n"),
-        (".npmrc", "//registry.npmjs.org/:_authToken=${NPM_TOKEN}\nsave-exact=true\n"),
-        ("pip.conf", "[global]\nindex-url = https://${USER}:${PASSWORD}@host/simple\ntimeout = 60\n"),
+        (".npmrc", "//registry.example/:_authToken=${NPM_TOKEN}\nsave-exact=true\n"),
+        ("pip.conf", f"[global]\n{INDEX} = https://${{USER}}:${{PASSWORD}}@host/simple\ntimeout = 60\n"),
         ("kubeconfig.yaml", "users:\n- user:\n    tokenFile: /var/run/token\n    exec: {command: aws}\n"),
         ("id_rsa", "ssh-rsa AAAAB3NzaC1yc2E"),
         ("id_rsa", f"{BEGIN}RSA PRIVATE KEY-----\n...\n"),
