@@ -86,8 +86,15 @@ def timed(
 
 
 def environ(**more: str) -> dict[str, str]:
-    """Return the environment for what is timed: nothing of the caller's own configuration, Spark on loopback."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WHEELRUN_")}
+    """Return the environment for what is timed: nothing of the caller's own configuration, Spark on loopback.
+
+    Bytecode is kept, as it is for installed packages, on both sides of a pair.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("WHEELRUN_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     return {**kept, "SPARK_LOCAL_IP": "127.0.0.1", "PATH": f"{BIN}{os.pathsep}{kept.get('PATH', '')}", **more}
 
 
