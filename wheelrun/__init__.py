@@ -30,15 +30,16 @@ if TYPE_CHECKING:
     from wheelrun.orchestrators.contract import Capabilities as Capabilities
     from wheelrun.orchestrators.local.orchestrator import LocalOrchestrator as LocalOrchestrator
     from wheelrun.orchestrators.wheeled import WheeledOrchestrator as WheeledOrchestrator
-    from wheelrun.pipelines import Resources as Resources
-    from wheelrun.pipelines import RunIf as RunIf
     from wheelrun.pipelines import pipeline as pipeline
     from wheelrun.pipelines import step as step
     from wheelrun.runtime.context import current_run as current_run
     from wheelrun.states import RunState as RunState
+    from wheelrun.step_settings import Resources as Resources
+    from wheelrun.step_settings import RunIf as RunIf
 
 _HOMES = {
-    "wheelrun.pipelines": ("Resources", "RunIf", "pipeline", "step"),
+    "wheelrun.pipelines": ("pipeline", "step"),
+    "wheelrun.step_settings": ("Resources", "RunIf"),
     "wheelrun.runtime.context": ("current_run",),
     "wheelrun.states": ("RunState",),
     "wheelrun.errors": ("WheelrunError",),

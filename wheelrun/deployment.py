@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from wheelrun.errors import ConfigurationError
-from wheelrun.pipelines import Resources, RunIf
+from wheelrun.step_settings import Resources, RunIf
 
 FORMAT = 1
 """The format of the JSON. A reader refuses a newer one."""

@@ -11,154 +11,19 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from enum import Enum
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from wheelrun.errors import ConfigurationError
-from wheelrun.signatures import annotations_of, by_name, session_parameters, with_session, without
+from wheelrun.outputs import Output, Outputs, name_outputs, named_tuple_fields
+from wheelrun.signatures import by_name, session_parameters, with_session, without
+from wheelrun.step_settings import StepSettings, known_settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class RunIf(str, Enum):
-    """When a step runs, once every step that it depends on has ended."""
-
-    ALL_SUCCEEDED = "all_succeeded"
-    ONE_FAILED = "one_failed"
-    ALWAYS = "always"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """What a step asks of its environment; a target that cannot honour it refuses the deployment.
-
-    Attributes:
-        cpu_count: Cores of the driver.
-        memory: Memory of the driver, with a unit: "8GiB", "512MB".
-        gpu_count: GPUs of the driver.
-        executors: Number of executors.
-        executor_cpu_count: Cores of each executor.
-        executor_memory: Memory of each executor, with a unit.
-    """
-
-    cpu_count: float | None = None
-    memory: str | None = None
-    gpu_count: int | None = None
-    executors: int | None = None
-    executor_cpu_count: int | None = None
-    executor_memory: str | None = None
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is asked for."""
-        return all(getattr(self, name) is None for name in self.__dataclass_fields__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepSettings:
-    """How a step is run.
-
-    Attributes:
-        run_if: The condition on the steps that it depends on.
-        retries: How many times a failed attempt is tried again (0: one attempt in all).
-        retry_delay: Seconds before the first retry.
-        retry_backoff: Factor by which the delay grows from one retry to the next.
-        timeout: Seconds (or a `timedelta`) that one attempt may take; None for no limit.
-        cache: Whether outputs of an earlier run with the same wheel, parameters and inputs may serve.
-            None takes the pipeline's choice.
-        resources: What it asks of its environment.
-        environment: Environment variables set while it runs.
-        step_operator: The name of a step operator that runs it elsewhere, if any.
-    """
-
-    run_if: RunIf = RunIf.ALL_SUCCEEDED
-    retries: int = 0
-    retry_delay: float = 1.0
-    retry_backoff: float = 2.0
-    timeout: float | None = None
-    cache: bool | None = None
-    resources: Resources = field(default_factory=Resources)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    step_operator: str | None = None
-
-    def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "run_if", RunIf(self.run_if))
-        except ValueError:
-            known = ", ".join(repr(condition.value) for condition in RunIf)
-            raise ConfigurationError(f"run_if must be one of {known}, not {self.run_if!r}") from None
-        for name in ("timeout", "retry_delay"):
-            if isinstance(value := getattr(self, name), timedelta):
-                object.__setattr__(self, name, value.total_seconds())
-        if self.retries < 0 or self.retry_delay < 0 or self.retry_backoff < 1:
-            raise ConfigurationError(
-                f"a step's retries ({self.retries}) and retry_delay ({self.retry_delay}) must not be negative, "
-                f"and its retry_backoff ({self.retry_backoff}) must be at least 1"
-            )
-        if self.timeout is not None and self.timeout <= 0:
-            raise ConfigurationError(f"a step's timeout must be more than 0 seconds, not {self.timeout}")
-
-
-class Output:
-    """A handle on what a step will give, while its pipeline is being composed."""
-
-    __slots__ = ("_call", "_name")
-
-    def __init__(self, call: Call, name: str) -> None:
-        self._call = call
-        self._name = name
-
-    @property
-    def step(self) -> str:
-        """The name of the step that gives it."""
-        return self._call.name
-
-    @property
-    def name(self) -> str:
-        """The name of the output; "result" for a step with one output."""
-        return self._name
-
-    def _unknown(self, *_: Any) -> typing.NoReturn:
-        raise ConfigurationError(
-            f"the output {self.name!r} of step {self.step!r} is not known while its pipeline is being composed",
-            hint="use it inside a step: a pipeline's own body only passes outputs from step to step",
-        )
-
-    __bool__ = __iter__ = __len__ = __getitem__ = __call__ = __int__ = __float__ = _unknown
-    __add__ = __sub__ = __mul__ = __truediv__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
-
-    def __repr__(self) -> str:
-        return f"<output {self.name!r} of step {self.step!r}>"
-
-
-class Outputs(Sequence[Output]):
-    """The handles of a step with several outputs: by attribute, by index, or unpacked."""
-
-    __slots__ = ("_by_name", "_call")
-
-    def __init__(self, call: Call, names: Sequence[str]) -> None:
-        self._call = call
-        self._by_name = {name: Output(call, name) for name in names}
-
-    def __getattr__(self, name: str) -> Output:
-        try:
-            return self._by_name[name]
-        except KeyError:
-            known = ", ".join(self._by_name)
-            raise AttributeError(f"step {self._call.name!r} has no output {name!r}; it has {known}") from None
-
-    def __getitem__(self, index: Any) -> Any:
-        return list(self._by_name.values())[index]
-
-    def __len__(self) -> int:
-        return len(self._by_name)
 
 
 @dataclass(eq=False, slots=True)
@@ -222,7 +87,7 @@ class Composition:
 
     def add(self, step: Step[Any, Any], arguments: dict[str, Any]) -> Output | Outputs:
         """Record one call of a step and return its handles."""
-        after = tuple(handle._call for handle in step.waits_for)  # noqa: SLF001 - handles and calls are one thing
+        after = tuple(typing.cast("Call", handle._call) for handle in step.waits_for)  # noqa: SLF001 - handles and calls are one thing
         call = Call(step, self._unique(step), arguments, after, self.options)
         self.calls.append(call)
         if step.outputs:
@@ -262,7 +127,7 @@ class Step(Generic[P, R]):
         self.function = function
         self.named = name is not None
         self.name = name or function.__name__
-        self.outputs = tuple(outputs) or _named_tuple_fields(function)
+        self.outputs = tuple(outputs) or named_tuple_fields(function)
         self.settings = settings or StepSettings()
         self.waits_for = waits_for
         if not self.name.strip():
@@ -277,7 +142,7 @@ class Step(Generic[P, R]):
 
     def with_options(self, *, name: str | None = None, **changes: Any) -> Step[P, R]:
         """Return the same step under another name or with other settings (those of `StepSettings`)."""
-        _known_settings(changes)
+        known_settings(changes)
         return Step(
             self.function,
             name=name or (self.name if self.named else None),
@@ -366,7 +231,7 @@ def step(
     Raises:
         ConfigurationError: a setting is unknown or has no sense.
     """
-    _known_settings(settings)
+    known_settings(settings)
 
     def decorate(function: Callable[P, R]) -> Step[P, R]:
         return Step(function, name=name, outputs=outputs, settings=StepSettings(**settings))
@@ -463,56 +328,3 @@ def bind_partially(
                 hint=f"it is declared as {name}{signature}",
             )
     return arguments
-
-
-def name_outputs(step_name: str, names: Sequence[str], value: Any) -> Any:
-    """Return a step's several outputs as a named tuple; a step with one output gives its value unchanged.
-
-    Raises:
-        ValueError: the value does not have the outputs that the step declares.
-        TypeError: the value is not several.
-    """
-    if not names:
-        return value
-    declared = ", ".join(names)
-    if isinstance(value, Mapping):
-        if set(value) != set(names):
-            raise ValueError(
-                f"step {step_name!r} declares the outputs {declared} but returned the keys {sorted(value)}"
-            )
-        values = [value[name] for name in names]
-    elif isinstance(value, tuple | list):
-        if len(value) != len(names):
-            raise ValueError(f"step {step_name!r} declares {len(names)} outputs ({declared}) but returned {len(value)}")
-        values = list(value)
-    else:
-        raise TypeError(f"step {step_name!r} declares the outputs {declared} but returned one {type(value).__name__}")
-    return _output_tuple(tuple(names))(*values)
-
-
-@functools.cache
-def _output_tuple(names: tuple[str, ...]) -> Callable[..., Any]:
-    return namedtuple("StepOutputs", names)  # noqa: PYI024 - the fields are known at run time only
-
-
-def _named_tuple_fields(function: Callable[..., Any]) -> tuple[str, ...]:
-    annotation = getattr(function, "__annotations__", {}).get("return")
-    if annotation is None:
-        return ()
-    if isinstance(annotation, str):
-        annotation = annotations_of(function).get("return")
-    if isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
-        return tuple(annotation._fields)
-    return ()
-
-
-def _known_settings(settings: Mapping[str, Any]) -> None:
-    from wheelrun.errors import nearest
-
-    for name in settings:
-        if name not in StepSettings.__dataclass_fields__:
-            near = nearest(name, StepSettings.__dataclass_fields__)
-            raise ConfigurationError(
-                f"a step has no setting {name!r}",
-                hint=f"did you mean {near!r}?" if near else f"known: {', '.join(StepSettings.__dataclass_fields__)}",
-            )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wheelrun.deployment import Deployment, StepSpec, WheelRef, references
 from wheelrun.errors import ConfigurationError
-from wheelrun.pipelines import Resources, RunIf
+from wheelrun.step_settings import Resources, RunIf
 
 names = st.text(min_size=1, max_size=12)
 trees = st.recursive(

@@ -8,17 +8,10 @@ from typing import NamedTuple
 import pytest
 
 from wheelrun.errors import ConfigurationError
-from wheelrun.pipelines import (
-    Output,
-    Resources,
-    RunIf,
-    StepSettings,
-    compose,
-    name_outputs,
-    pipeline,
-    step,
-)
+from wheelrun.outputs import Output, name_outputs
+from wheelrun.pipelines import compose, pipeline, step
 from wheelrun.signatures import session_parameters
+from wheelrun.step_settings import Resources, RunIf, StepSettings
 
 
 class Halves(NamedTuple):

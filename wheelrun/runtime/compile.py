@@ -15,7 +15,8 @@ from typing import Any
 
 from wheelrun.deployment import Deployment, StepSpec, references
 from wheelrun.errors import ConfigurationError, UsageError, WheelrunError
-from wheelrun.pipelines import Call, Output, Outputs, Pipeline, Step, compose
+from wheelrun.outputs import Output, Outputs
+from wheelrun.pipelines import Call, Pipeline, Step, compose
 from wheelrun.runtime.entries import Entry, below, imports_pyspark, load, module_source, parse_entry
 from wheelrun.runtime.parameters import bind
 from wheelrun.runtime.tracebacks import said_by, user_traceback

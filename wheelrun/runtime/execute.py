@@ -18,20 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from wheelrun.deployment import Deployment, StepSpec
-from wheelrun.errors import ConfigurationError, WheelrunError
-from wheelrun.pipelines import Pipeline, Step, name_outputs
+from wheelrun.errors import ConfigurationError
+from wheelrun.outputs import name_outputs
+from wheelrun.pipelines import Pipeline, Step
 from wheelrun.runtime import artifacts
 from wheelrun.runtime.context import ACTIVE, CurrentRun
-from wheelrun.runtime.deadline import StepTimeout, deadline
+from wheelrun.runtime.deadline import deadline
 from wheelrun.runtime.events import EventLog, EventReader, fold
+from wheelrun.runtime.explain import explain
 from wheelrun.runtime.graph import Decision, decide
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths
 from wheelrun.runtime.scripts import run_script
 from wheelrun.runtime.session import active_context, application_id
 from wheelrun.runtime.surroundings import environment, flush, only_this_process
-from wheelrun.runtime.tracebacks import is_ours, message_of, user_traceback
 from wheelrun.runtime.values import decode, resolve
-from wheelrun.runtime.working_tree import hint_for
 from wheelrun.signatures import session_parameters, spark_session
 from wheelrun.states import ErrorInfo, RunState
 
@@ -177,7 +177,8 @@ class Execution:
             try:
                 outputs = self._attempt(spec, attempt)
             except BaseException as error:
-                info, lost = self._explain(spec, error), not self.session_alive()
+                lost = not self.session_alive()
+                info = explain(error, spec, code=self.code, source_root=self.source_root, jvm_died=lost)
                 delay = self._settle(spec, attempt, info)
                 if isinstance(error, KeyboardInterrupt):  # whoever runs this process knows whether it was the user's
                     raise
@@ -307,36 +308,6 @@ class Execution:
             described.append({"name": name, **meta})
         return described
 
-    def _explain(self, spec: StepSpec, error: BaseException) -> ErrorInfo:
-        if isinstance(error, StepTimeout):
-            return ErrorInfo(
-                category="timeout",
-                type="StepTimeout",
-                message=f"step {spec.name!r} took longer than {spec.timeout:g} s",
-            )
-        if not self.session_alive() and not isinstance(error, WheelrunError):
-            return ErrorInfo(
-                category="cluster",
-                type=type(error).__name__,
-                message=f"the JVM died while step {spec.name!r} was running",
-                traceback=user_traceback(error, self.code),
-                hint="its last words are in the log; out of memory? give it more with --conf spark.driver.memory=4g",
-            )
-        if isinstance(error, SystemExit):
-            how = f"with status {error.code}" if isinstance(error.code, int) else f"with the words: {message_of(error)}"
-            return ErrorInfo(category="user code", type="SystemExit", message=f"step {spec.name!r} exited {how}")
-        ours = error if isinstance(error, WheelrunError) else None  # raised on purpose: its words say it all
-        return ErrorInfo(
-            category=ours.category if ours else "user code",
-            type=type(error).__name__,
-            message=_first_lines(error),
-            traceback="" if ours and is_ours(error) else user_traceback(error, self.code),
-            hint=ours.hint if ours else self._hint(error),
-        )
-
-    def _hint(self, error: BaseException) -> str | None:
-        return None if self.source_root is None else hint_for(error, self.source_root, self.code)
-
     def warn(self, message: str) -> None:
         """Tell something that the user should know and that stops nothing: as an event, and in the run's log."""
         current = ACTIVE.get()
@@ -409,8 +380,3 @@ def _group_jobs(run_id: str, step: str) -> None:
     context = active_context()
     if context is not None:
         context.setJobGroup(f"{run_id}:{step}", step, interruptOnCancel=True)
-
-
-def _first_lines(error: BaseException, limit: int = 2000) -> str:
-    text = message_of(error, limit) or type(error).__name__
-    return text.split("\n\nJVM stacktrace:")[0]

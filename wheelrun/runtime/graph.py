@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from enum import Enum
 
 from wheelrun.deployment import StepSpec
-from wheelrun.pipelines import RunIf
 from wheelrun.states import RunState
+from wheelrun.step_settings import RunIf
 
 
 class Decision(Enum):

@@ -9,8 +9,8 @@ from wheelrun.deployment import Deployment, StepSpec
 from wheelrun.errors import ConfigurationError, SubmissionError, UserCodeError
 from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
 from wheelrun.orchestrators.contract import Capabilities, Request, local_path
-from wheelrun.pipelines import Resources
 from wheelrun.states import RunState
+from wheelrun.step_settings import Resources
 
 
 class InProcess(BaseOrchestrator):
