@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wheelrun.orchestrators.base import BaseOrchestratorConfig as BaseOrchestratorConfig
     from wheelrun.orchestrators.base import BaseOrchestratorFlavor as BaseOrchestratorFlavor
     from wheelrun.orchestrators.contract import Capabilities as Capabilities
-    from wheelrun.orchestrators.local.orchestrator import LocalOrchestrator as LocalOrchestrator
+    from wheelrun.orchestrators.local import LocalOrchestrator as LocalOrchestrator
     from wheelrun.orchestrators.wheeled import WheeledOrchestrator as WheeledOrchestrator
     from wheelrun.pipelines import pipeline as pipeline
     from wheelrun.pipelines import step as step
@@ -64,7 +64,7 @@ _HOMES = {
     ),
     "wheelrun.orchestrators.contract": ("Capabilities",),
     "wheelrun.orchestrators.wheeled": ("WheeledOrchestrator",),
-    "wheelrun.orchestrators.local.orchestrator": ("LocalOrchestrator",),
+    "wheelrun.orchestrators.local": ("LocalOrchestrator",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -67,8 +67,8 @@ STAGES = {
     "after packaging": ("wheelrun.client.client", "Client._package", "after"),
     "while shipping": ("wheelrun.orchestrators.wheeled", "WheeledOrchestrator.ship", "before"),
     "after shipping": ("wheelrun.orchestrators.wheeled", "WheeledOrchestrator.ship", "after"),
-    "before the start": ("wheelrun.orchestrators.local.orchestrator", "_spawn", "before"),
-    "after the start": ("wheelrun.orchestrators.local.orchestrator", "_spawn", "after"),
+    "before the start": ("wheelrun.orchestrators.process", "_spawn", "before"),
+    "after the start": ("wheelrun.orchestrators.process", "_spawn", "after"),
 }
 GOES_ON = {"after the start"}
 NEVER_RECORDED = {"before the record"}
@@ -143,7 +143,7 @@ def test_a_killed_supervisor_is_found_out_and_its_worker_ends(project, tmp_path,
     assert record.state is S.FAILED
     assert "ended without a word" in record.error.message
     assert [step.state for step in record.steps] == [S.SUCCEEDED, S.FAILED]
-    from wheelrun.orchestrators.local import processes
+    from wheelrun.runtime import processes
 
     until(lambda: not processes.of_session(supervisor))
     gate.touch()
@@ -156,7 +156,7 @@ def test_a_killed_supervisor_is_found_out_and_its_worker_ends(project, tmp_path,
 def test_a_killed_worker_fails_the_step_and_nothing_else(project, tmp_path):
     run = Client(project, cwd=project).submit("jobs:chain", {"gate": str(tmp_path / "gate")})
     until(lambda: run.status().steps[1].state is S.RUNNING)
-    from wheelrun.orchestrators.local import processes
+    from wheelrun.runtime import processes
 
     supervisor = run.record.metadata["pid"]
     (worker,) = processes.of_session(supervisor, without={supervisor})

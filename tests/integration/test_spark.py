@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from wheelrun.client import Client
-from wheelrun.orchestrators.local import processes
+from wheelrun.runtime import processes
 from wheelrun.states import RunState as S
 
 pytestmark = pytest.mark.spark

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GROUP = "wheelrun.orchestrators"
 
 BUILT_IN: Mapping[str, str] = {
-    "local": "wheelrun.orchestrators.local.orchestrator:LocalOrchestratorFlavor",
+    "local": "wheelrun.orchestrators.local:LocalOrchestratorFlavor",
 }
 
 

@@ -76,11 +76,16 @@ class EventLog:
 
 
 class EventReader:
-    """Reads a growing file of events, each line once."""
+    """Reads a growing file of events, each line once.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file; it may not be there yet.
+        from_end: Whether to pass over what is there now.
+    """
+
+    def __init__(self, path: Path, *, from_end: bool = False) -> None:
         self._path = path
-        self._offset = 0
+        self._offset = path.stat().st_size if from_end and path.exists() else 0
 
     def read(self) -> list[Event]:
         """Return the events that came since the last call; a line that is still being written waits for the next."""

@@ -8,7 +8,6 @@ does.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import struct
 import subprocess
@@ -18,7 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wheelrun.errors import ClusterError, ConfigurationError
+from wheelrun.errors import ClusterError
+from wheelrun.runtime.java import find_spark
 
 _LOGGING = """\
 rootLogger.level = warn
@@ -34,15 +34,6 @@ logger.hadoop.level = error
 """Warnings and worse, for a Spark that has no logging configuration of its own; Hadoop's native code is never there."""
 
 
-def spark_home(environ: Mapping[str, str]) -> Path | None:
-    """Return the folder of Spark: `SPARK_HOME`, else the installed pyspark's, else None. Imports nothing."""
-    if environ.get("SPARK_HOME"):
-        return Path(environ["SPARK_HOME"])
-    spec = importlib.util.find_spec("pyspark")
-    locations = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(locations[0]) if locations else None
-
-
 class Gateway:
     """A gateway JVM that was started ahead of the session.
 
@@ -51,13 +42,11 @@ class Gateway:
         folder: A folder in which it tells its address.
 
     Raises:
-        ConfigurationError: there is no pyspark.
+        ConfigurationError: there is no Spark.
     """
 
     def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
-        home = spark_home(environ)
-        if home is None:
-            raise ConfigurationError("pyspark is not installed", hint="pip install 'wheelrun[spark]'")
+        home = find_spark(environ).home
         self._info = folder / "info"
         self._told = False
         self._process = subprocess.Popen(

@@ -9,7 +9,7 @@ import pytest
 from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators import registry
 from wheelrun.orchestrators.base import BaseOrchestratorFlavor
-from wheelrun.orchestrators.local.orchestrator import LocalOrchestrator
+from wheelrun.orchestrators.local import LocalOrchestrator
 
 
 class PluginFlavor(BaseOrchestratorFlavor):

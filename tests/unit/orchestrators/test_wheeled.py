@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wheelrun.errors import BuildError, UploadError
-from wheelrun.orchestrators.local.orchestrator import LocalOrchestrator, LocalOrchestratorConfig
+from wheelrun.orchestrators.local import LocalOrchestrator, LocalOrchestratorConfig
 from wheelrun.packaging.wheel import Wheel
 from wheelrun.runtime.layout import ArtifactRoot
 

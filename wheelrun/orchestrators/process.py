@@ -1,59 +1,48 @@
-"""`LocalOrchestrator`: runs on this machine, from the built wheel, in processes that outlive the client."""
+"""`ProcessOrchestrator`: a run starts with a process of this machine that outlives the client."""
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from wheelrun.config import Stack, cache_dir
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ClusterError, ConfigurationError, UploadError
-from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
-from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle, local_path
-from wheelrun.orchestrators.local import processes
-from wheelrun.orchestrators.local.launch import Launch, lock_path, pid_path, remove_scratch, scratch_path
-from wheelrun.orchestrators.local.log_files import read_logs
-from wheelrun.orchestrators.local.supervisor import end
+from wheelrun.orchestrators.base import BaseOrchestratorConfig
+from wheelrun.orchestrators.contract import LogLine, Request, RunHandle, local_path
+from wheelrun.orchestrators.log_files import read_logs
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, missing_wheel
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.wheel import Wheel
+from wheelrun.runtime import processes
 from wheelrun.runtime.alive import RunLock, is_held
 from wheelrun.runtime.bootstrap import python_command
 from wheelrun.runtime.events import EventLog, EventReader, fold
 from wheelrun.runtime.execute import conclude
 from wheelrun.runtime.java import find_java
+from wheelrun.runtime.launch import Launch, lock_path, pid_path, remove_scratch, scratch_path
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
 from wheelrun.runtime.masking import public
+from wheelrun.runtime.supervisor import end
 from wheelrun.states import ErrorInfo, RunState, RunStatus
-
-DEFAULT_CONF: Mapping[str, str] = {
-    "spark.master": "local[*]",
-    "spark.ui.enabled": "false",  # its port is open to the network and takes a second to start
-    "spark.ui.showConsoleProgress": "false",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-}
-"""Spark configuration of local runs, below the target's and the submission's."""
-
 
 _SUPERVISORS: list[subprocess.Popen[bytes]] = []
 """Those that this process started and that had not ended when last looked at."""
 
 
-class LocalOrchestratorConfig(BaseOrchestratorConfig):
-    """The settings of a local target."""
+class ProcessConfig(BaseOrchestratorConfig):
+    """The settings of a target whose runs start on this machine."""
 
-    master: str = Field(default="local[*]", description="Spark's master: local, local[N] or local[*]")
     python: str | None = Field(default=None, description="The Python that runs the steps; by default wheelrun's own")
     working_directory: str | None = Field(
         default=None, description="Where the steps run; by default where the submission was made"
@@ -67,37 +56,57 @@ class LocalOrchestratorConfig(BaseOrchestratorConfig):
         return self.synchronous
 
 
-class LocalOrchestrator(WheeledOrchestrator):
-    """Runs a deployment on this machine.
+class ProcessOrchestrator(WheeledOrchestrator, ABC):
+    """Runs a deployment from this machine.
 
     A supervisor process is started in a session of its own; it forks a worker that runs the steps one after the other
     (or `max_parallel_steps` at once) with one Spark session. Both leave their words in the run's folder. Steps run
     from the unpacked wheel, and the working tree is off the path: what does not ship is missing here too.
     """
 
-    capabilities = Capabilities(
-        parallel_steps=True,
-        strict_resources=False,
-        live_logs=True,
-        cancel=True,
-        resume=True,
-        survives_client=True,
-    )
-    flavor = "local"
+    session: ClassVar[str] = "own"
+    """Where the worker's Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`."""
 
     @property
-    def config(self) -> LocalOrchestratorConfig:
+    def config(self) -> ProcessConfig:
         """The typed settings."""
-        assert isinstance(self._config, LocalOrchestratorConfig)
+        assert isinstance(self._config, ProcessConfig)
         return self._config
+
+    @abstractmethod
+    def spark_conf(self, deployment: Deployment, stack: Stack) -> dict[str, str]:
+        """Return the run's Spark configuration, secrets included.
+
+        Raises:
+            ConfigurationError: a setting cannot be honoured here.
+        """
+
+    def spark_environment(self, stack: Stack) -> dict[str, str]:
+        """Return the run's environment variables, secrets included."""
+        return dict(stack.environment)
+
+    def command(self, deployment: Deployment, request: Request, root: ArtifactRoot) -> tuple[str, ...]:
+        """Return the command that runs the steps, or nothing if the supervisor's worker runs them itself."""
+        del deployment, request, root
+        return ()
+
+    def check_machine(self, deployment: Deployment, stack: Stack) -> None:
+        """Refuse a run that this machine cannot start, before anything is started.
+
+        Raises:
+            ConfigurationError: something is missing.
+        """
+        environ = {**self.environ, **stack.environment}
+        # another Python's Spark is seen only from there
+        if deployment.uses_spark and self.config.python is None and "SPARK_REMOTE" not in environ:
+            find_java(environ, cache=cache_dir(self.environ))
 
     def prepare(self, deployment: Deployment, stack: Stack, run_id: str) -> Request:
         """Return what the supervisor will be given."""
         directory = Path(self.config.working_directory or Path.cwd()).expanduser().absolute()
         if not directory.is_dir():
             raise ConfigurationError(f"working_directory {directory} is not a folder", hint="make it, or name another")
-        if deployment.uses_spark and self.config.python is None:  # another Python's Spark is seen only from there
-            self._check_java(stack)
+        self.check_machine(deployment, stack)
         root = local_path(stack.artifact_root)
         content: dict[str, Any] = {
             "python": self.config.python or sys.executable,
@@ -107,18 +116,12 @@ class LocalOrchestrator(WheeledOrchestrator):
             "max_parallel_steps": self.config.max_parallel_steps,
             "timeout": deployment.timeout,
         }
-        conf = {
-            **DEFAULT_CONF,
-            "spark.master": self.config.master,
-            "spark.app.name": deployment.name,
-            **stack.conf,
-        }
         return Request(
             orchestrator=self.flavor,
             run_id=run_id,
             content=content,
-            environment=dict(stack.environment),
-            conf=conf,
+            environment=self.spark_environment(stack),
+            conf=self.spark_conf(deployment, stack),
         )
 
     def prepare_or_run_pipeline(
@@ -238,12 +241,6 @@ class LocalOrchestrator(WheeledOrchestrator):
             ]
         return [("artifact root", None, None)]
 
-    def _check_java(self, stack: Stack) -> None:
-        """Refuse a run of Spark where there is no Java that it starts on, before anything is started."""
-        environ = {**self.environ, **stack.environment}
-        if "SPARK_REMOTE" not in environ:
-            find_java(environ, cache=cache_dir(self.environ))
-
     def _start(self, deployment: Deployment, request: Request, root: ArtifactRoot) -> Iterator[Mapping[str, Any]]:
         paths = root.run(request.run_id)
         scratch = scratch_path(request.run_id)
@@ -258,6 +255,8 @@ class LocalOrchestrator(WheeledOrchestrator):
             timeout=deployment.timeout,
             cache_dir=str(cache_dir(self.environ)),
             scratch=str(scratch),
+            session=self.session,
+            command=self.command(deployment, request, root),
         )
         yield {"scratch": str(scratch)}
         lock = RunLock(lock_path(paths.path))
@@ -299,25 +298,6 @@ class LocalOrchestrator(WheeledOrchestrator):
         return fold(names, EventReader(paths.events).read())
 
 
-class LocalOrchestratorFlavor(BaseOrchestratorFlavor):
-    """The registry entry of `LocalOrchestrator`."""
-
-    @property
-    def name(self) -> str:
-        """The name that a target's `orchestrator` key uses."""
-        return "local"
-
-    @property
-    def config_class(self) -> builtins.type[BaseOrchestratorConfig]:
-        """The class of the typed settings."""
-        return LocalOrchestratorConfig
-
-    @property
-    def implementation_class(self) -> builtins.type[BaseOrchestrator]:
-        """The orchestrator's class."""
-        return LocalOrchestrator
-
-
 def _wheels(deployment: Deployment) -> tuple[WheelRef, ...]:
     return (*((deployment.wheel,) if deployment.wheel else ()), *deployment.also)
 
@@ -338,7 +318,7 @@ def _spawn(
             stdout, stderr = (files.enter_context(_appending(path)) for path in (paths.stdout, paths.stderr))
         try:
             process = subprocess.Popen(
-                python_command("wheelrun.orchestrators.local.supervisor", str(lock.descriptor), python=python),
+                python_command("wheelrun.runtime.supervisor", str(lock.descriptor), python=python),
                 stdin=subprocess.PIPE,
                 stdout=stdout,
                 stderr=stderr,

@@ -29,6 +29,9 @@ class Launch:
         timeout: Seconds for the whole run; None for no limit.
         cache_dir: Where a Java shim may be kept.
         scratch: A folder for the processes' temporary files; it goes when they do.
+        session: Where the Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`.
+        archives: The wheels as archives, for a session that is given them.
+        command: What runs the steps in the worker's place, if anything.
     """
 
     run_id: str
@@ -41,6 +44,9 @@ class Launch:
     timeout: float | None = None
     cache_dir: str = ""
     scratch: str = ""
+    session: str = "own"
+    archives: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -50,7 +56,7 @@ class Launch:
     def from_json(cls, text: str) -> Launch:
         """Read what `to_json` wrote."""
         table = json.loads(text)
-        return cls(**{**table, "code": tuple(table["code"])})
+        return cls(**{**table, **{name: tuple(table[name]) for name in ("code", "archives", "command")}})
 
 
 def scratch_path(run_id: str) -> Path:

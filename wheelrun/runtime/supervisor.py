@@ -17,11 +17,12 @@ from pathlib import Path
 from types import FrameType
 
 from wheelrun.deployment import Deployment
-from wheelrun.orchestrators.local import processes
-from wheelrun.orchestrators.local.launch import Launch, make_scratch, pid_path, remove_scratch
+from wheelrun.runtime import processes
 from wheelrun.runtime.events import Event, EventLog, EventReader, fold, parse
 from wheelrun.runtime.execute import conclude, retry_delay
+from wheelrun.runtime.launch import Launch, make_scratch, pid_path, remove_scratch
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
+from wheelrun.runtime.sessions import PREVIOUS_WORKER
 from wheelrun.states import ErrorInfo, RunState, RunStatus, StepStatus
 
 GRACE = 5.0
@@ -39,16 +40,17 @@ class Supervisor:
         launch: What to run.
         deployment: Its steps.
         log: Where events go.
-        lock: The inherited descriptor of the run's lock, which workers must not hold.
+        lock: The inherited descriptor of the run's lock, which workers must not hold; -1 for none.
     """
 
     launch: Launch
     deployment: Deployment
     log: EventLog
-    lock: int
+    lock: int = -1
     _cancelled: bool = False
     _began: float = field(default_factory=time.monotonic)
     _limits: dict[str, float] = field(default_factory=dict)
+    _workers: int = 0
 
     @property
     def paths(self) -> RunPaths:
@@ -81,17 +83,23 @@ class Supervisor:
         reader, writer = os.pipe()
         pid = os.fork()
         if pid:
+            self._workers += 1
             os.close(writer)
             return pid, reader
         code = 70
         try:
             os.close(reader)
-            os.close(self.lock)
+            if self.lock >= 0:
+                os.close(self.lock)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.setpgid(0, 0)
-            from wheelrun.orchestrators.local.worker import work
+            if self._workers:
+                os.environ[PREVIOUS_WORKER] = "1"
+            from wheelrun.runtime.worker import start, work
 
+            if self.launch.command:
+                start(self.launch)
             code = work(self.launch, self.deployment, writer)
         except BaseException:  # noqa: BLE001 - it is told in the log, and the exit status tells the parent
             import traceback
@@ -107,6 +115,7 @@ class Supervisor:
         """Wait for a worker's end; return its wait status and, if it was ended from here, why."""
         self._limits.clear()
         pending = bytearray()
+        events = EventReader(self.paths.events, from_end=True) if self.launch.command else None
         with os.fdopen(reader, "rb", buffering=0) as pipe:
             pipes = [pipe]
             while True:
@@ -123,6 +132,8 @@ class Supervisor:
                         whole, _, rest = bytes(pending).rpartition(b"\n")
                         self._note(parse(whole))
                         pending = bytearray(rest)
+                if events is not None:
+                    self._note(events.read())
                 why = self._reason_to_end()
                 if why:
                     return self._reap(pid), why

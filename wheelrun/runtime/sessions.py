@@ -1,0 +1,217 @@
+"""Where a worker's Spark session comes from: a JVM of its own, the one that started it, or a Connect server.
+
+A session is made ready before the user's code asks for it, so that what it does to start (boot a JVM, send code to a
+server) is done while that code is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from wheelrun.deployment import Deployment
+from wheelrun.errors import ClusterError, ConfigurationError
+from wheelrun.runtime.launch import Launch
+from wheelrun.runtime.session import Gateway, jvm_is_alive, stop_session, write_conf_dir
+
+
+class Session(Protocol):
+    """The Spark of one worker process."""
+
+    def ready(self) -> None:
+        """Wait until code that asks for a session gets one; the first call waits."""
+
+    def is_alive(self) -> bool:
+        """Whether what runs the session's jobs is still there, as far as this process can see."""
+
+    def close(self) -> None:
+        """Stop the application."""
+
+
+class OwnJvm:
+    """A JVM that this process starts: ahead, if Spark is sure to be wanted, else when the user's code does.
+
+    Raises:
+        ConfigurationError: Spark is wanted, and there is none or no Java for it.
+    """
+
+    def __init__(self, launch: Launch, deployment: Deployment) -> None:
+        self._gateway: Gateway | None = None
+        if prepare_spark(launch, wanted=deployment.uses_spark) and deployment.uses_spark:
+            self._gateway = Gateway(os.environ, Path(launch.scratch))
+            # the import takes as long as a part of the JVM's start, so the two go side by side
+            threading.Thread(target=_import_pyspark, daemon=True).start()
+
+    def ready(self) -> None:
+        """Wait until the JVM listens."""
+        if self._gateway is not None:
+            self._gateway.ready()
+
+    def is_alive(self) -> bool:
+        """Whether the JVM runs."""
+        return jvm_is_alive(self._gateway)
+
+    def close(self) -> None:
+        """Stop the application, and the JVM."""
+        if self.is_alive():
+            stop_session()
+        if self._gateway is not None:
+            self._gateway.close()
+
+
+class GivenJvm:
+    """The JVM of spark-submit, which started this process and ends with it.
+
+    A worker that follows one that died finds that one's application in the JVM, and stops it first.
+    """
+
+    def __init__(self, launch: Launch, deployment: Deployment) -> None:
+        del launch, deployment
+        self._used = PREVIOUS_WORKER in os.environ
+
+    def ready(self) -> None:
+        """Make sure that the JVM has no application left of a worker that died."""
+        if self._used:
+            self._used = False
+            _stop_application_left()
+
+    def is_alive(self) -> bool:
+        """True: where the JVM has gone, the supervisor ends this process."""
+        return True
+
+    def close(self) -> None:
+        """Stop the application."""
+        with contextlib.suppress(Exception):  # the JVM may have ended it already
+            stop_session()
+
+
+class RemoteSession:
+    """A session of a Connect server, which gets the code and the dependencies before the user's code gets the session.
+
+    Raises:
+        ConfigurationError: pyspark, or what its client needs, is not there.
+    """
+
+    def __init__(self, launch: Launch, deployment: Deployment) -> None:
+        self._error: BaseException | None = None
+        self._session: Any = None
+        self._launch = launch
+        self._thread: threading.Thread | None = None
+        if deployment.uses_spark:
+            self._thread = threading.Thread(target=self._connect, daemon=True)
+            self._thread.start()
+
+    def ready(self) -> None:
+        """Wait until the session is made and has the code.
+
+        Raises:
+            ClusterError: the server cannot be reached, or refuses.
+        """
+        if self._thread is not None:
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def is_alive(self) -> bool:
+        """True: the server is another process, and says itself when it ends a session."""
+        return True
+
+    def close(self) -> None:
+        """Release the session on the server."""
+        if self._session is not None:
+            with contextlib.suppress(Exception):  # the server may have gone
+                self._session.stop()
+
+    def _connect(self) -> None:
+        try:
+            self._session = _connected(self._launch)
+        except BaseException as error:  # noqa: BLE001 - raised in the step that needs the session
+            self._error = error
+
+
+PREVIOUS_WORKER = "_WHEELRUN_PREVIOUS_WORKER"
+"""Set by the supervisor for a worker that follows one that died."""
+
+SESSIONS: Mapping[str, Callable[[Launch, Deployment], Session]] = {
+    "own": OwnJvm,
+    "given": GivenJvm,
+    "remote": RemoteSession,
+}
+"""The kinds of session by their names in a launch."""
+
+
+def prepare_spark(launch: Launch, *, wanted: bool) -> bool:
+    """Set the environment for a JVM, whoever starts it: ahead by us, or late by code that did not show that it will.
+
+    Args:
+        launch: The run's launch.
+        wanted: Whether a JVM is sure to be wanted.
+
+    Returns:
+        Whether one may be started.
+
+    Raises:
+        ConfigurationError: one is wanted, and there is no Spark or no Java for it.
+    """
+    from wheelrun.runtime.java import find_java, find_spark, java_environment
+
+    if "SPARK_REMOTE" in os.environ:
+        return False
+    try:
+        java = find_java(os.environ, cache=Path(launch.cache_dir))
+    except ConfigurationError:
+        if wanted:
+            raise
+        return False
+    os.environ.update(java_environment(java))
+    scratch = Path(launch.scratch)
+    inherited = Path(os.environ.get("SPARK_CONF_DIR") or find_spark(os.environ).home / "conf")
+    os.environ["SPARK_CONF_DIR"] = str(write_conf_dir(scratch / "conf", launch.conf, inherited=inherited))
+    if "spark.local.dir" not in launch.conf:
+        os.environ.setdefault("SPARK_LOCAL_DIRS", str(scratch))
+    return True
+
+
+def _import_pyspark() -> None:
+    import pyspark.sql  # noqa: F401
+
+
+def _stop_application_left() -> None:
+    from pyspark import SparkContext
+
+    SparkContext._ensure_initialized()  # noqa: SLF001 - connects to the JVM without making a context
+    jvm = SparkContext._jvm  # noqa: SLF001
+    active = jvm.org.apache.spark.SparkContext.getActive()
+    if active.isDefined():
+        active.get().stop()
+
+
+def _connected(launch: Launch) -> Any:
+    from wheelrun.signatures import spark_session
+
+    try:
+        session = spark_session()
+        for name, value in launch.conf.items():
+            session.conf.set(name, value)
+        if launch.archives:
+            session.addArtifacts(*launch.archives, pyfile=True)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the client of Spark Connect cannot be imported: {error}", hint="pip install 'pyspark[connect]'"
+        ) from error
+    except Exception as error:
+        raise ClusterError(
+            f"the Connect server gives no session: {_first_line(error)}",
+            hint="is it up, and are host, port and token those of the server?",
+        ) from error
+    return session
+
+
+def _first_line(error: BaseException) -> str:
+    details = getattr(error, "details", None)
+    text = str(details()) if callable(details) else str(error)
+    return (text.strip() or type(error).__name__).splitlines()[0][:500]
