@@ -20,7 +20,7 @@ from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ClusterError, ConfigurationError, UploadError
 from wheelrun.orchestrators.base import BaseOrchestratorConfig
 from wheelrun.orchestrators.contract import LogLine, Request, RunHandle, local_path
-from wheelrun.orchestrators.log_files import read_logs
+from wheelrun.orchestrators.log_lines import file_source, read_logs
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, missing_wheel
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.wheel import Wheel
@@ -223,7 +223,14 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         def has_ended() -> bool:
             return self.fetch_status(run).state.is_terminal
 
-        yield from read_logs(paths, step=step, stream=stream, follow=follow, has_ended=has_ended)
+        yield from read_logs(
+            {"stdout": file_source(paths.stdout), "stderr": file_source(paths.stderr)},
+            lambda: EventReader(paths.events).read(),
+            step=step,
+            stream=stream,
+            follow=follow,
+            has_ended=has_ended,
+        )
 
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check that the artifact root can be written."""

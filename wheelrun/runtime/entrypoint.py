@@ -21,7 +21,7 @@ from wheelrun.deployment import Deployment
 from wheelrun.errors import ConfigurationError, UsageError, WheelrunError
 from wheelrun.runtime.events import EventLog
 from wheelrun.runtime.execute import Execution
-from wheelrun.runtime.layout import ArtifactRoot
+from wheelrun.runtime.layout import ArtifactRoot, RunPaths
 from wheelrun.states import RunState
 
 COMMAND = "wheelrun-entrypoint"
@@ -76,15 +76,7 @@ class BaseEntrypointConfiguration(ABC):
         """
         root = ArtifactRoot(Path(self.arguments["artifact_root"]))
         paths = root.run(self.arguments["run_id"])
-        try:
-            deployment = Deployment.from_json(paths.deployment.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigurationError(
-                f"there is no deployment at {paths.deployment}",
-                hint="is the artifact root the same on both sides?",
-            ) from None
-        if deployment.digest != self.arguments["deployment_id"]:
-            raise ConfigurationError(f"the deployment at {paths.deployment} is another one than was submitted")
+        deployment = open_deployment(paths, self.arguments["deployment_id"])
         return Execution(
             deployment=deployment,
             run_id=self.arguments["run_id"],
@@ -110,6 +102,24 @@ class StepEntrypointConfiguration(BaseEntrypointConfiguration):
     def run(self) -> RunState:
         """Run the step with its retries, and return its state."""
         return self.execution().run_one(self.arguments["step_name"])
+
+
+def open_deployment(paths: RunPaths, digest: str) -> Deployment:
+    """Read a run's deployment, which must be the one of that digest.
+
+    Raises:
+        ConfigurationError: it is not there, or is another one than was submitted.
+    """
+    try:
+        deployment = Deployment.from_json(paths.deployment.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"there is no deployment at {paths.deployment}",
+            hint="is the artifact root the same on both sides?",
+        ) from None
+    if deployment.digest != digest:
+        raise ConfigurationError(f"the deployment at {paths.deployment} is another one than was submitted")
+    return deployment
 
 
 def load(source: str) -> type[BaseEntrypointConfiguration]:

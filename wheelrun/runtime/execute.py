@@ -51,6 +51,7 @@ class Execution:
         log: Where events go.
         code: Folders that the user's code was imported from, to shorten tracebacks and find scripts.
         source_root: The working tree beside a local run, for hints about what does not ship.
+        logs: The files that take this process's output, stdout and stderr; the run's own by default.
         sleep: Waits between attempts.
         ready: Called when a step's code was imported and is about to be called: waits for the JVM, if one was started.
         session_alive: Whether the JVM that was started for this process still runs.
@@ -64,6 +65,7 @@ class Execution:
     log: EventLog
     code: tuple[Path, ...] = ()
     source_root: Path | None = None
+    logs: tuple[Path, ...] = ()
     sleep: Callable[[float], None] = time.sleep
     ready: Callable[[], None] = lambda: None
     session_alive: Callable[[], bool] = lambda: True
@@ -327,7 +329,7 @@ class Execution:
     def _offsets(self) -> dict[str, int]:
         """Return how long the run's log files are now: where in them this step's part starts or ends."""
         sizes = {}
-        for name, path in (("stdout", self.paths.stdout), ("stderr", self.paths.stderr)):
+        for name, path in zip(("stdout", "stderr"), self.logs or (self.paths.stdout, self.paths.stderr), strict=True):
             with contextlib.suppress(OSError):
                 sizes[name] = path.stat().st_size
         return sizes

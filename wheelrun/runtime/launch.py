@@ -31,6 +31,7 @@ class Launch:
         scratch: A folder for the processes' temporary files; it goes when they do.
         session: Where the Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`.
         archives: The wheels as archives, for a session that is given them.
+        logs: The files that take the worker's output, stdout and stderr; the run's own by default.
         command: What runs the steps in the worker's place, if anything.
     """
 
@@ -46,6 +47,7 @@ class Launch:
     scratch: str = ""
     session: str = "own"
     archives: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
 
     def to_json(self) -> str:
@@ -56,7 +58,7 @@ class Launch:
     def from_json(cls, text: str) -> Launch:
         """Read what `to_json` wrote."""
         table = json.loads(text)
-        return cls(**{**table, **{name: tuple(table[name]) for name in ("code", "archives", "command")}})
+        return cls(**{**table, **{name: tuple(table[name]) for name in ("code", "archives", "logs", "command")}})
 
 
 def scratch_path(run_id: str) -> Path:

@@ -4,6 +4,8 @@
 <root>/steps/<key>.json                          the step cache's index
 <root>/runs/<run id>/deployment.json
                      events.jsonl                one JSON line per change
+                     heartbeat                   a cluster's driver: when it last gave a sign of life
+                     claims/<start>              which driver has the run; <start>.cancel asks it to end
                      outputs/<step>/<output>/    value.json | value.pkl | data.parquet, and meta.json
                      logs/stdout.log, stderr.log
 """
@@ -62,6 +64,19 @@ class RunPaths:
     def events(self) -> Path:
         """The events, one JSON line per change."""
         return self.path / "events.jsonl"
+
+    @property
+    def heartbeat(self) -> Path:
+        """When a driver on a cluster last gave a sign of life: seconds since the epoch, as text."""
+        return self.path / "heartbeat"
+
+    def claim(self, start: int) -> Path:
+        """Return the file that says which driver has a start of the run."""
+        return self.path / "claims" / str(start)
+
+    def cancel(self, start: int) -> Path:
+        """Return the file that asks the driver of a start to end the run."""
+        return self.path / "claims" / f"{start}.cancel"
 
     @property
     def stdout(self) -> Path:

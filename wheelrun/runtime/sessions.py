@@ -7,6 +7,7 @@ server) is done while that code is imported.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -15,8 +16,10 @@ from typing import Any, Protocol
 
 from wheelrun.deployment import Deployment
 from wheelrun.errors import ClusterError, ConfigurationError
+from wheelrun.runtime.driver import java
 from wheelrun.runtime.launch import Launch
 from wheelrun.runtime.session import Gateway, jvm_is_alive, stop_session, write_conf_dir
+from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE
 
 
 class Session(Protocol):
@@ -74,7 +77,10 @@ class GivenJvm:
         self._used = PREVIOUS_WORKER in os.environ
 
     def ready(self) -> None:
-        """Make sure that the JVM has no application left of a worker that died."""
+        """Give the JVM the settings that are secret, and make sure that it has no application of a worker that died."""
+        secret = json.loads(os.environ.pop(SECRET_CONF_VARIABLE, "{}"))
+        for name, value in secret.items():
+            java().java.lang.System.setProperty(name, value)
         if self._used:
             self._used = False
             _stop_application_left()
@@ -181,11 +187,7 @@ def _import_pyspark() -> None:
 
 
 def _stop_application_left() -> None:
-    from pyspark import SparkContext
-
-    SparkContext._ensure_initialized()  # noqa: SLF001 - connects to the JVM without making a context
-    jvm = SparkContext._jvm  # noqa: SLF001
-    active = jvm.org.apache.spark.SparkContext.getActive()
+    active = java().org.apache.spark.SparkContext.getActive()
     if active.isDefined():
         active.get().stop()
 

@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,12 @@ from wheelrun.states import ErrorInfo, RunState, RunStatus, StepStatus
 GRACE = 5.0
 """Seconds that a worker has, after a step's timeout, to end the step itself."""
 
+CANCELLED = "cancelled"
+"""Why a supervisor ends that was asked to."""
+
+ORPHANED = "orphaned"
+"""Why a supervisor ends without a word: what it belongs to has ended, and whoever ended that tells why."""
+
 RESTART = 75
 """A worker's exit status when it told its step's end but can run no more (its JVM died)."""
 
@@ -40,6 +47,7 @@ class Supervisor:
         launch: What to run.
         deployment: Its steps.
         log: Where events go.
+        watch: Called several times a second; what it returns, if anything, is why the run must end here.
         lock: The inherited descriptor of the run's lock, which workers must not hold; -1 for none.
     """
 
@@ -47,6 +55,7 @@ class Supervisor:
     deployment: Deployment
     log: EventLog
     lock: int = -1
+    watch: Callable[[], str] = lambda: ""
     _cancelled: bool = False
     _began: float = field(default_factory=time.monotonic)
     _limits: dict[str, float] = field(default_factory=dict)
@@ -153,15 +162,19 @@ class Supervisor:
     def _reason_to_end(self) -> str:
         now = time.monotonic()
         if self._cancelled:
-            return "cancelled"
+            return CANCELLED
         if self.launch.timeout is not None and now - self._began > self.launch.timeout:
             return "run timeout"
+        if why := self.watch():
+            return why
         return next((f"step timeout {name}" for name, limit in self._limits.items() if now > limit), "")
 
     def _after(self, before: RunStatus, wait_status: int, why: str) -> bool:
         """Tell what a worker left untold; return whether the run has ended."""
         status = self._status()
-        if why == "cancelled" or self._cancelled:
+        if why == ORPHANED:
+            return True
+        if why == CANCELLED or self._cancelled:
             end(
                 self.log,
                 status,

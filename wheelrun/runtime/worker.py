@@ -51,6 +51,7 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
         log=log,
         code=code,
         source_root=source_root,
+        logs=tuple(map(Path, launch.logs)),
         ready=session.ready,
         session_alive=session.is_alive,
     )

@@ -1,0 +1,182 @@
+"""A driver on a cluster: the supervisor of a run, in the process that spark-submit started.
+
+It is what the supervisor of a local run is: it forks workers that run the steps, tells what became of them, and follows
+one that died with another. What is different here: its JVM is its parent, and nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wheelrun.deployment import Deployment
+from wheelrun.errors import WheelrunError
+from wheelrun.runtime import processes
+from wheelrun.runtime.entrypoint import open_deployment
+from wheelrun.runtime.events import EventLog, EventReader, fold
+from wheelrun.runtime.launch import Launch, scratch_path
+from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
+from wheelrun.runtime.supervisor import CANCELLED, ORPHANED, Supervisor, end
+from wheelrun.runtime.ticket import Ticket
+from wheelrun.states import ErrorInfo, RunState
+
+HEARTBEAT = 5.0
+"""Seconds between two signs of life of a driver."""
+
+LOOK = 0.5
+"""Seconds between two looks for a client's wish to end the run."""
+
+TOO_LATE = 76
+"""A driver's exit status when the run has been taken up by another one."""
+
+
+def drive(table: Mapping[str, Any], code: Sequence[str]) -> int:
+    """Run what a ticket names; return the exit status: 0 if the run succeeded.
+
+    Args:
+        table: The ticket's JSON.
+        code: The unpacked archives.
+    """
+    ticket = Ticket.from_table(table)
+    with contextlib.suppress(OSError):  # it is a leader already
+        os.setsid()
+    processes.adopt_orphans()
+    logs = _own_logs()
+    root = ArtifactRoot(Path(ticket.root))
+    paths = root.run(ticket.run_id)
+    driver = identity()
+    if not claim(paths, ticket.start, driver):
+        sys.stderr.write(f"wheelrun: run {ticket.run_id} was taken up by another driver; this one gives way\n")
+        return TOO_LATE
+    log = EventLog(paths.events)
+    log.emit("driver", start=ticket.start, **driver)
+    try:
+        deployment = open_deployment(paths, ticket.deployment_id)
+        state = _supervise(ticket, deployment, log, paths, code, logs)
+    except WheelrunError as error:
+        info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
+        end(log, fold((), EventReader(paths.events).read()), RunState.FAILED, info)
+        state = RunState.FAILED
+    finally:
+        log.close()
+        _keep(logs, paths)
+    return 0 if state.is_success else 1
+
+
+def identity() -> dict[str, Any]:
+    """Return what a client needs to find this driver: its id and log page, where the cluster says them, and host."""
+    page = os.environ.get("SPARK_DRIVER_LOG_URL_STDOUT", "")
+    _, found, rest = page.partition("driverId=")
+    facts = {
+        "id": rest.partition("&")[0] if found else None,
+        "page": page.partition("/logPage/")[0] if found else None,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "python": platform.python_version(),
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def claim(paths: RunPaths, start: int, driver: Mapping[str, Any]) -> bool:
+    """Take a run for this driver; return False if a later start has it, or another driver of this start.
+
+    One that the cluster starts again (`supervise`) has its old id and keeps its claim.
+    """
+    mine = str(driver.get("id", f"{driver['host']}:{driver['pid']}"))
+    path = paths.claim(start)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if any(int(other.name) > start for other in path.parent.iterdir() if other.name.isdigit()):
+        return False
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="utf-8") == mine
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(mine)
+    return True
+
+
+@dataclass(slots=True)
+class Pulse:
+    """Signs of life of a driver; and what ends it: a client's wish, or the end of its JVM."""
+
+    heartbeat: Path
+    wish: Path
+    parent: int
+    last: float = 0.0
+    looked: float = 0.0
+
+    def __call__(self) -> str:
+        """Give a sign of life if it is time; return why the driver must end, or nothing."""
+        if os.getppid() != self.parent:
+            return ORPHANED
+        now = time.monotonic()
+        if now - self.last > HEARTBEAT:
+            self.last = now
+            with contextlib.suppress(OSError):  # a full disk is told by what cannot be written, not by this
+                write_atomically(self.heartbeat, str(time.time()).encode())
+        if now - self.looked > LOOK:
+            self.looked = now
+            return CANCELLED if self.wish.exists() else ""
+        return ""
+
+
+def _supervise(
+    ticket: Ticket, deployment: Deployment, log: EventLog, paths: RunPaths, code: Sequence[str], logs: tuple[Path, ...]
+) -> RunState:
+    launch = Launch(
+        run_id=ticket.run_id,
+        artifact_root=ticket.root,
+        code=tuple(code),
+        source_root="",
+        working_directory=str(Path.cwd()),
+        timeout=deployment.timeout,
+        scratch=str(scratch_path(f"{ticket.run_id}-{os.getpid()}")),
+        session="given",
+        logs=tuple(map(str, logs)),
+    )
+    pulse = Pulse(paths.heartbeat, paths.cancel(ticket.start), os.getppid())
+    pulse()
+    supervisor = Supervisor(launch=launch, deployment=deployment, log=log, watch=pulse)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    supervisor.run()
+    return fold([spec.name for spec in deployment.steps], EventReader(paths.events).read()).state
+
+
+def _own_logs() -> tuple[Path, ...]:
+    """Write to the driver's log files directly, where the cluster keeps them in the working directory.
+
+    Otherwise the JVM would pass on what Python writes, both streams in one, and it could not be told what belongs to
+    which step. They are opened for appending, as the cluster has them.
+    """
+    logs = (Path.cwd() / "stdout", Path.cwd() / "stderr")
+    if "SPARK_DRIVER_LOG_URL_STDOUT" not in os.environ or not all(path.is_file() for path in logs):
+        return ()
+    for number, path in enumerate(logs, 1):
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    return logs
+
+
+def _keep(logs: Sequence[Path], paths: RunPaths) -> None:
+    """Copy the driver's logs to the run's folder, for when the worker has gone."""
+    for path, target in zip(logs, (paths.stdout, paths.stderr), strict=False):
+        with contextlib.suppress(OSError):  # the run has ended, and its worker still has them
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("rb") as source, os.fdopen(_private(target), "wb") as copy:
+                shutil.copyfileobj(source, copy)
+
+
+def _private(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,0 +1,78 @@
+"""The first file of a driver on a cluster: it puts the code that was shipped on the path and hands over to wheelrun.
+
+It runs as a script, before wheelrun can be imported, and so stands on its own: standard library, and pyspark where the
+artifact root is a Hadoop file system. Its one argument is a ticket (see `wheelrun.runtime.ticket`) as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+
+def main(argument: str) -> int:
+    """Unpack the code that a ticket names, and run what it names; return the exit status."""
+    ticket = json.loads(argument)
+    folder = Path(tempfile.mkdtemp(prefix="wheelrun-code-"))
+    try:
+        places = [str(unpack(name, ticket["root"], folder)) for name in ticket["code"]]
+        sys.path[0] = places[0]  # the folder of this file, in which there is nothing to import
+        sys.path[1:1] = places[1:]
+        from wheelrun.runtime.drive import drive
+
+        return drive(ticket, places)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def unpack(name: str, root: str, folder: Path) -> Path:
+    """Unpack an archive below the artifact root into a folder of its own, with its files' modes.
+
+    Raises:
+        ValueError: a file of it would lie outside.
+    """
+    place = folder / Path(name).name
+    place.mkdir()
+    source = fetch(name, root, folder)
+    with zipfile.ZipFile(source) as archive:
+        for info in archive.infolist():
+            target = (place / info.filename).resolve()
+            if place.resolve() not in (target, *target.parents):
+                raise ValueError(f"{name}: {info.filename} would lie outside of its folder")
+            archive.extract(info, place)
+            if mode := info.external_attr >> 16 & 0o777:
+                target.chmod(mode)
+    return place
+
+
+def fetch(name: str, root: str, folder: Path) -> Path:
+    """Return a path of a file below the artifact root: itself in a folder, else a copy."""
+    if "://" not in root:
+        return Path(root, name)
+    target = folder / f"{Path(name).name}.download"
+    jvm = java()
+    configuration = jvm.org.apache.spark.deploy.SparkHadoopUtil.get().newConfiguration(jvm.org.apache.spark.SparkConf())
+    source = jvm.org.apache.hadoop.fs.Path(f"{root.rstrip('/')}/{name}")
+    source.getFileSystem(configuration).copyToLocalFile(False, source, jvm.org.apache.hadoop.fs.Path(str(target)), True)
+    return target
+
+
+def java() -> Any:
+    """Return the JVM that started this process, without making a Spark application in it."""
+    from pyspark import SparkContext
+
+    SparkContext._ensure_initialized()  # noqa: SLF001 - there is no public way
+    return SparkContext._jvm  # noqa: SLF001
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # no thread of the gateway may hold it up

@@ -1,0 +1,42 @@
+"""What a driver on a cluster is told on its command line: where the code and the deployment lie. No secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+SECRET_CONF_VARIABLE = "_WHEELRUN_CONF"  # noqa: S105 - the variable's name
+"""The environment variable that carries Spark settings whose values must not be on a command line, as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """One start of a driver.
+
+    Attributes:
+        root: The artifact root as the cluster names it: a folder, or a URL of a Hadoop file system.
+        run_id: The run's id.
+        deployment_id: The digest of the deployment that is meant.
+        start: Which start of the run this is, from 1: a driver of an earlier start that comes late gives way.
+        code: Names of the code's archives below the root, in the order of the path, wheelrun's own included.
+        isolation: "pipeline" (one application for all steps) or "step" (each its own).
+    """
+
+    root: str
+    run_id: str
+    deployment_id: str
+    start: int
+    code: tuple[str, ...]
+    isolation: str = "pipeline"
+
+    def to_json(self) -> str:
+        """Return it as JSON."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Ticket:
+        """Read the JSON's table; what a newer wheelrun added is passed over."""
+        known = {name: table[name] for name in cls.__dataclass_fields__ if name in table}
+        return cls(**{**known, "code": tuple(table["code"])})
