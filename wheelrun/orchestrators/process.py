@@ -21,6 +21,7 @@ from wheelrun.errors import ClusterError, ConfigurationError, UploadError
 from wheelrun.orchestrators.base import BaseOrchestratorConfig
 from wheelrun.orchestrators.contract import LogLine, Request, RunHandle, local_path
 from wheelrun.orchestrators.log_lines import file_source, read_logs
+from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, missing_wheel
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.wheel import Wheel
@@ -132,7 +133,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         run_id = self.get_orchestrator_run_id()
         request = self.prepare(deployment, stack, run_id)
         root = ArtifactRoot(local_path(stack.artifact_root))
-        self.ship(root)
+        self.ship(Root.open(stack.artifact_root))
         paths = root.run(run_id)
         deployment = deployment.with_settings(
             conf=public(request.conf),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -14,12 +12,11 @@ from pathlib import Path
 
 from wheelrun.config import Stack
 from wheelrun.deployment import Deployment, WheelRef
-from wheelrun.errors import PackagingError, UploadError
+from wheelrun.errors import PackagingError
 from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig
-from wheelrun.orchestrators.contract import local_path
+from wheelrun.orchestrators.roots import NAMES, Root
 from wheelrun.packaging.snapshot import Snapshot
 from wheelrun.packaging.wheel import Wheel
-from wheelrun.runtime.layout import OWN_MARK, ArtifactRoot
 
 
 class WheeledOrchestrator(BaseOrchestrator, ABC):
@@ -129,37 +126,21 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
 
     def has_code(self, deployment: Deployment, stack: Stack) -> bool:
         """Whether the wheels of a deployment lie under the artifact root."""
-        root = ArtifactRoot(local_path(stack.artifact_root))
+        root = Root.open(stack.artifact_root)
         wheels = (deployment.wheel, *deployment.also)
-        return all(wheel and root.wheel(wheel.name, wheel.digest, wheel.file).exists() for wheel in wheels)
+        return all(wheel and root.exists(self.shipped_name(wheel)) for wheel in wheels)
 
-    def ship(self, root: ArtifactRoot) -> int:
-        """Put the run's wheels under an artifact root of this machine; return how many bytes had to be written.
+    def ship(self, root: Root) -> int:
+        """Put the run's wheels under an artifact root; return how many bytes had to be sent.
 
         Raises:
             UploadError: they cannot be written there.
         """
-        written = 0
-        for wheel in self.wheels:
-            target = root.wheel(wheel.name, wheel.digest, wheel.path.name)
-            if target.exists():
-                continue
-            temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                (root.path / OWN_MARK).touch(mode=0o600)
-                shutil.copyfile(wheel.path, temporary)
-                temporary.replace(target)
-            except OSError as error:
-                raise UploadError(
-                    f"{target} cannot be written: {error.strerror}",
-                    hint="free some space, or set artifact_root",
-                ) from error
-            finally:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
-            written += wheel.size
-        return written
+        return sum(root.put(wheel.path, self.shipped_name(reference(wheel))) for wheel in self.wheels)
+
+    def shipped_name(self, wheel: WheelRef) -> str:
+        """Return a wheel's name below the artifact root: content-addressed, so what is there is not sent again."""
+        return NAMES.wheel(wheel.name, wheel.digest, wheel.file).as_posix()
 
 
 def reference(wheel: Wheel) -> WheelRef:

@@ -43,17 +43,7 @@ class EventLog:
 
     def emit(self, event: str, **fields: Any) -> None:
         """Append one event; None fields are left out, an `ErrorInfo` is written as an object."""
-        content = {
-            name: asdict(value)
-            if isinstance(value, ErrorInfo)
-            else str(value)
-            if isinstance(value, RunState)
-            else value
-            for name, value in fields.items()
-            if value is not None
-        }
-        line = json.dumps({"time": round(self._clock(), 6), "event": event, **content}, ensure_ascii=False) + "\n"
-        data = line.encode("utf-8", "backslashreplace")
+        data = line(event, self._clock(), fields)
         with self._lock:
             try:
                 if self._descriptor is None:
@@ -73,6 +63,17 @@ class EventLog:
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
+
+
+def line(event: str, when: float, fields: Mapping[str, Any]) -> bytes:
+    """Return one event as its line; None fields are left out, an `ErrorInfo` is written as an object."""
+    content = {
+        name: asdict(value) if isinstance(value, ErrorInfo) else str(value) if isinstance(value, RunState) else value
+        for name, value in fields.items()
+        if value is not None
+    }
+    text = json.dumps({"time": round(when, 6), "event": event, **content}, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
 
 
 class EventReader:

@@ -20,7 +20,7 @@ from typing import Any
 from wheelrun.errors import ClusterError
 from wheelrun.runtime.java import find_spark
 
-_LOGGING = """\
+LOGGING = """\
 rootLogger.level = warn
 rootLogger.appenderRef.stderr.ref = stderr
 appender.stderr.type = Console
@@ -113,7 +113,7 @@ def write_conf_dir(folder: Path, conf: Mapping[str, str], *, inherited: Path) ->
             (folder / path.name).symlink_to(path.resolve())
     lines = (f"{_escaped(key, ' :=')} {_escaped(value)}\n" for key, value in conf.items())
     if not any(folder.glob("log4j2.*")):
-        (folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
+        (folder / "log4j2.properties").write_text(LOGGING, encoding="utf-8")
     target = folder / "spark-defaults.conf"
     target.touch(mode=0o600)
     # what is no text is escaped as java.util.Properties has it

@@ -187,7 +187,8 @@ def _import_pyspark() -> None:
 
 
 def _stop_application_left() -> None:
-    active = java().org.apache.spark.SparkContext.getActive()
+    companion = getattr(getattr(java(), "org.apache.spark.SparkContext$"), "MODULE$")  # a Scala object
+    active = companion.getActive()
     if active.isDefined():
         active.get().stop()
 

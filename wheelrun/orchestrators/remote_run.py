@@ -1,0 +1,141 @@
+"""A run whose driver is elsewhere, as its client sees it: what lies in the run's folder below the artifact root.
+
+A run may be started several times (resume). Each start has a number, and one driver: the first that makes the start's
+claim file. A client that does not know whether a submission has arrived makes the claim itself: then no driver of that
+start will run any step, whenever it comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wheelrun.deployment import Deployment
+from wheelrun.orchestrators.roots import NAMES, Root
+from wheelrun.runtime.events import Event, fold, line, parse
+from wheelrun.runtime.layout import RunPaths
+from wheelrun.states import ErrorInfo, RunState, RunStatus
+
+REVOKED = "revoked"
+"""What a claim holds that a client made."""
+
+SILENCE = 60.0
+"""Seconds without a sign of life after which a driver that nobody knows is taken for dead."""
+
+
+@dataclass(slots=True)
+class RemoteRun:
+    """The folder of one run.
+
+    Attributes:
+        root: The artifact root.
+        id: The run's id.
+    """
+
+    root: Root
+    id: str
+    _offset: int = 0
+    _events: list[Event] = field(default_factory=list)
+    _steps: tuple[str, ...] | None = None
+
+    @property
+    def names(self) -> RunPaths:
+        """The names of the run's files below the root."""
+        return NAMES.run(self.id)
+
+    def events(self) -> list[Event]:
+        """Return all events so far; only what is new is read."""
+        try:
+            data = self.root.read(self.names.events.as_posix(), start=self._offset)
+        except FileNotFoundError:
+            return self._events
+        end = data.rfind(b"\n") + 1
+        self._offset += end
+        self._events.extend(parse(data[:end]))
+        return self._events
+
+    def status(self) -> RunStatus:
+        """Return where the run is, by its events alone."""
+        return fold(self.steps(), self.events())
+
+    def steps(self) -> tuple[str, ...]:
+        """Return the names of the run's steps; none before its deployment is written."""
+        if self._steps is None:
+            with contextlib.suppress(FileNotFoundError):
+                self._steps = tuple(spec.name for spec in self.deployment().steps)
+        return self._steps or ()
+
+    def deployment(self) -> Deployment:
+        """Return the run's deployment.
+
+        Raises:
+            FileNotFoundError: it was not written.
+        """
+        return Deployment.from_json(self.root.read(self.names.deployment.as_posix()).decode())
+
+    def driver(self, start: int) -> Event | None:
+        """Return what the driver of a start told of itself, None if it has not come yet."""
+        return next(
+            (event for event in self.events() if event["event"] == "driver" and event.get("start") == start), None
+        )
+
+    def reopen(self, steps: Sequence[str]) -> None:
+        """Tell that the run goes on: these steps start over."""
+        path = self.root.local / self.names.events
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as stream:
+            stream.write(line("resume", time.time(), {"steps": list(steps)}))
+
+    def revoke(self, start: int) -> bool:
+        """Make sure that no driver of a start will run anything; return False if one has begun."""
+        path = self.root.local / self.names.claim(start)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_text(encoding="utf-8") == REVOKED
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(REVOKED)
+        return True
+
+    def ask_to_end(self, start: int) -> None:
+        """Ask the driver of a start to cancel the run."""
+        self.root.write(self.names.cancel(start).as_posix(), b"")
+
+    def silence(self, *, now: float | None = None) -> float | None:
+        """Return the seconds since a driver last gave a sign of life, None if none ever did."""
+        try:
+            last = float(self.root.read(self.names.heartbeat.as_posix()))
+        except (FileNotFoundError, ValueError):
+            return None
+        return max((time.time() if now is None else now) - last, 0.0)
+
+
+def ended(status: RunStatus, state: RunState, error: ErrorInfo, *, now: float) -> RunStatus:
+    """Return a status as it is when the run ended without saying so itself.
+
+    Args:
+        status: What the events say.
+        state: The state of the run, and of the steps that were running.
+        error: Why.
+        now: When, in seconds since the epoch.
+    """
+    steps = tuple(
+        replace(step, state=state, error=error, ended_at=now)
+        if step.state is RunState.RUNNING
+        else step
+        if step.state.is_terminal
+        else replace(step, state=RunState.SKIPPED, reason=error.message)
+        for step in status.steps
+    )
+    return replace(status, state=state, error=error, ended_at=now, steps=steps, reason=None)
+
+
+def facts(event: Event | None) -> dict[str, Any]:
+    """Return what a driver told of itself, without the event's own fields."""
+    return {} if event is None else {key: value for key, value in event.items() if key not in ("time", "event")}

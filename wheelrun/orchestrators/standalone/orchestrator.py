@@ -1,0 +1,396 @@
+"""`StandaloneOrchestrator`: the driver runs on a worker of a Spark standalone cluster, and outlives the client."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import json
+import re
+import ssl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from wheelrun.config import Stack, cache_dir
+from wheelrun.deployment import Deployment, WheelRef
+from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
+from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
+from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle
+from wheelrun.orchestrators.log_lines import Source, file_source, read_logs
+from wheelrun.orchestrators.remote_run import RemoteRun
+from wheelrun.orchestrators.roots import NAMES, Root
+from wheelrun.orchestrators.spark_conf import archives, executor_environment, resource_conf, split, together
+from wheelrun.orchestrators.standalone.gateway import Address, Gateway, LostAnswerError
+from wheelrun.orchestrators.standalone.state import Native, overlaid
+from wheelrun.orchestrators.standalone.web import VIEWS, View, driver_log
+from wheelrun.orchestrators.wheeled import WheeledOrchestrator, reference
+from wheelrun.packaging.cache import WheelCache
+from wheelrun.packaging.own import own_wheel
+from wheelrun.packaging.wheel import Wheel
+from wheelrun.runtime import driver as driver_file
+from wheelrun.runtime.masking import public
+from wheelrun.runtime.session import LOGGING
+from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE, Ticket
+from wheelrun.states import RunStatus
+
+HONOURED = ("cpu_count", "memory", "executors", "executor_cpu_count", "executor_memory")
+"""The resources that a standalone Master honours. Executors are counted by the cores that they have in all."""
+
+DRIVER = "wheelrun_driver.py"
+LOG_SETTINGS = "log4j2.properties"
+
+_PREFACE = re.compile(r'Launch Command: ".*|={40}|WARNING: Using incubator modules: jdk\.incubator\.vector')
+"""What a worker and its JVM write into every driver's log before the driver says anything."""
+
+_PATIENCE = 4.0
+"""Seconds that a driver has to end a run by itself before the Master is asked to kill it."""
+
+
+class StandaloneConfig(BaseOrchestratorConfig):
+    """The settings of a target on a standalone cluster."""
+
+    master: str = Field(description="The masters: spark://host:7077, or spark://a:7077,b:7077")
+    rest: str | None = Field(default=None, description="The REST gateways; by default the masters' port 6066")
+    web: str | None = Field(default=None, description="The Master's web page; by default the first master's port 8080")
+    python: str = Field(default="python3", description="The Python of driver and executors, on the workers")
+    cluster_root: str | None = Field(
+        default=None, description="What the cluster calls the artifact root, if not what it is called here"
+    )
+    supervise: bool = Field(default=False, description="Whether the Master starts a driver again that failed")
+    isolation: Literal["pipeline", "step"] = Field(
+        default="pipeline", description="Whether the steps share one Spark application or have one each"
+    )
+    max_parallel_steps: int = Field(default=1, ge=1, description="How many independent steps may run at once")
+    rest_key_file: Path | None = Field(default=None, description="The key that signs tokens for the REST gateway")
+    rest_ca_file: Path | None = Field(default=None, description="The certificate that the REST gateway is checked with")
+
+    @field_validator("master")
+    @classmethod
+    def _is_master(cls, value: str) -> str:
+        if Address.parse(value) is None:
+            raise ValueError("a master is spark://host:port, several are spark://a:7077,b:7077")
+        return value
+
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        """The REST gateways' addresses."""
+        address = Address.parse(self.master)
+        assert address is not None
+        return tuple(self.rest.split(",")) if self.rest else address.at("http", 6066)
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """The masters' web pages."""
+        address = Address.parse(self.master)
+        assert address is not None
+        return tuple(self.web.split(",")) if self.web else address.at("http", 8080)
+
+
+class StandaloneOrchestrator(WheeledOrchestrator):
+    """Submits a run's driver to a standalone cluster through its REST gateway, and follows it by the artifact root."""
+
+    capabilities = Capabilities(
+        resources=True,
+        parallel_steps=True,
+        live_logs=True,
+        cancel=True,
+        resume=True,
+        survives_client=True,
+    )
+    flavor = "spark-standalone"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._followed: dict[str, RemoteRun] = {}
+
+    @property
+    def config(self) -> StandaloneConfig:
+        """The typed settings."""
+        assert isinstance(self._config, StandaloneConfig)
+        return self._config
+
+    def shipped_name(self, wheel: WheelRef) -> str:
+        """Return a wheel's name below the artifact root: Spark knows the same bytes as an archive by `.zip`."""
+        return NAMES.wheel(wheel.name, wheel.digest, f"{wheel.file.removesuffix('.whl')}.zip").as_posix()
+
+    def prepare(self, deployment: Deployment, stack: Stack, run_id: str) -> Request:
+        """Return the driver's submission, as the gateway will get it."""
+        return self._prepare(deployment, stack, run_id, start=1)
+
+    def prepare_or_run_pipeline(
+        self, deployment: Deployment, stack: Stack, environment: Mapping[str, str]
+    ) -> Iterator[Mapping[str, Any]]:
+        """Put code and deployment under the artifact root and submit the driver; yields how it can be found."""
+        del environment  # the driver sets the run's id itself
+        yield from self._submit(deployment, stack, self.get_orchestrator_run_id(), start=1)
+
+    def resume(self, run: RunHandle, deployment: Deployment, stack: Stack) -> Iterator[Mapping[str, Any]]:
+        """Submit another driver for the run; the steps that succeeded keep their outputs."""
+        remote = self._remote(run)
+        start = int(run.metadata.get("start", 1))
+        remote.revoke(start)  # the old driver has ended; one that never came must not come now
+        again = [step.name for step in remote.status().steps if not step.state.is_success]
+        remote.reopen(again)
+        yield from self._submit(deployment, stack, run.id, start=start + 1)
+
+    def fetch_status(self, run: RunHandle) -> RunStatus:
+        """Return where a run is: what its events say, and where they say nothing, what the Master knows."""
+        remote = self._remote(run)
+        native = self._native(run, remote)
+        status = remote.status()  # looked at last: a driver that the Master calls ended has said all it had to say
+        return overlaid(status, native, run_id=run.id, silence=remote.silence)
+
+    def cancel(self, run: RunHandle) -> None:
+        """End a run: its driver is asked to, and killed if it does not; one that still waits is withdrawn."""
+        remote = self._remote(run)
+        start = int(run.metadata.get("start", 1))
+        if self.fetch_status(run).state.is_terminal:
+            return
+        remote.ask_to_end(start)
+        began = not remote.revoke(start)
+        limit = time.monotonic() + (_PATIENCE if began else 0)
+        while not self.fetch_status(run).state.is_terminal and time.monotonic() < limit:
+            time.sleep(0.1)
+        driver = self._driver_id(run, remote)
+        if driver:
+            with contextlib.suppress(ClusterError):
+                self._gateway().kill(driver)
+            limit = time.monotonic() + _PATIENCE
+            while not self.fetch_status(run).state.is_terminal and time.monotonic() < limit:
+                time.sleep(0.1)
+
+    def logs(
+        self, run: RunHandle, *, step: str | None = None, stream: str | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """Yield what the driver wrote, from its worker while that is there, else from the copy that it left."""
+        remote = self._remote(run)
+
+        def has_ended() -> bool:
+            return self.fetch_status(run).state.is_terminal
+
+        lines = read_logs(
+            {name: self._log(run, remote, name) for name in ("stdout", "stderr")},
+            remote.events,
+            step=step,
+            stream=stream,
+            follow=follow,
+            has_ended=has_ended,
+            pause=0.3,
+        )
+        yield from (line for line in lines if not _PREFACE.fullmatch(line.text))
+
+    def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
+        """Check the gateway, the workers and the artifact root."""
+        checks: list[tuple[str, str | None, str | None]] = []
+        try:
+            version = self._gateway().ready()
+            checks.append((f"REST gateway (Spark {version})", None, None))
+        except ClusterError as error:
+            checks.append(("REST gateway", error.message, error.hint))
+        try:
+            view = VIEWS.get(self.config.pages[0])
+            problem = None if view.cores else "no worker is alive"
+            checks.append((f"workers ({view.cores_free} of {view.cores} cores free)", problem, "start a worker"))
+        except ClusterError as error:
+            checks.append(("web page", error.message, "set web to the Master's web page"))
+        try:
+            problem = Root.open(stack.artifact_root).check()
+            checks.append(("artifact root", problem, "set artifact_root to a place that client and workers share"))
+        except ConfigurationError as error:
+            checks.append(("artifact root", error.message, error.hint))
+        return checks
+
+    def _prepare(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int) -> Request:
+        root = self._cluster_root(stack)
+        own = own_wheel(WheelCache(cache_dir(self.environ)))
+        code = self._code(deployment, own)
+        ticket = Ticket(
+            root=root,
+            run_id=run_id,
+            deployment_id=self._as_run(deployment, stack).digest,
+            start=start,
+            code=tuple(code),
+            isolation=self.config.isolation,
+        )
+        conf = self._conf(deployment, stack, [f"{root}/{name}" for name in code])
+        options = "spark.driver.extraJavaOptions"
+        if "log4j" not in conf.get(options, ""):
+            conf[options] = (
+                f"-Dlog4j2.configurationFile={root}/{_beside(own, LOG_SETTINGS)} {conf.get(options, '')}".strip()
+            )
+        shown, secret = split(conf)
+        arguments = ["--master", self.config.master, "--deploy-mode", "client"]
+        for name, value in sorted(shown.items()):
+            arguments += ["--conf", f"{name}={value}"]
+        arguments += [f"{root}/{_beside(own, DRIVER)}", ticket.to_json()]
+        driver = {name: value for name, value in shown.items() if name.startswith("spark.driver.")}
+        content = {
+            "gateways": list(self.config.gateways),
+            "body": {
+                "action": "CreateSubmissionRequest",
+                "clientSparkVersion": "4.0.0",
+                "appResource": "",
+                "mainClass": "org.apache.spark.deploy.SparkSubmit",
+                "appArgs": arguments,
+                "sparkProperties": {
+                    "spark.master": self.config.master,
+                    "spark.app.name": shown["spark.app.name"],
+                    "spark.submit.deployMode": "cluster",
+                    "spark.driver.supervise": str(self.config.supervise).lower(),
+                    **driver,
+                },
+            },
+        }
+        return Request(
+            orchestrator=self.flavor,
+            run_id=run_id,
+            content=content,
+            environment={"PYSPARK_PYTHON": self.config.python, **stack.environment},
+            conf=secret,
+        )
+
+    def _submit(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int) -> Iterator[Mapping[str, Any]]:
+        request = self._prepare(deployment, stack, run_id, start=start)
+        root = Root.open(stack.artifact_root)
+        own = own_wheel(WheelCache(cache_dir(self.environ)))
+        sent = self.ship(root) + root.put(own.path, self.shipped_name(reference(own)))
+        sent += root.put(Path(driver_file.__file__), _beside(own, DRIVER))
+        if not root.exists(_beside(own, LOG_SETTINGS)):
+            root.write(_beside(own, LOG_SETTINGS), LOGGING.encode())
+        run = RemoteRun(root, run_id)
+        root.write(run.names.deployment.as_posix(), self._as_run(deployment, stack).to_json().encode())
+        yield {"start": start, "submission": None, "bytes_sent": sent}
+        body = {**request.content["body"], "environmentVariables": _environment(request)}
+        try:
+            driver = self._gateway().create(body)
+        except LostAnswerError as error:
+            if run.revoke(start):
+                raise ClusterError(
+                    f"the submission failed: {error.message}",
+                    hint=f"nothing runs, and nothing will; to try again: wheelrun resume {run_id}",
+                ) from None
+            return  # it has arrived: its driver tells its id itself
+        yield {"submission": driver}
+
+    def _as_run(self, deployment: Deployment, stack: Stack) -> Deployment:
+        return deployment.with_settings(
+            conf=public(stack.conf),
+            environment=public(stack.environment),
+            max_parallel_steps=self.config.max_parallel_steps,
+        )
+
+    def _conf(self, deployment: Deployment, stack: Stack, code: Sequence[str]) -> dict[str, str]:
+        asked = resource_conf(together(deployment.steps), honoured=HONOURED, target=self.name)
+        executors = asked.pop("spark.executor.instances", None)
+        if executors is not None:
+            each = int(asked.setdefault("spark.executor.cores", "1"))
+            asked["spark.cores.max"] = str(int(executors) * each)
+        return {
+            "spark.app.name": deployment.name,
+            "spark.ui.showConsoleProgress": "false",
+            **asked,
+            **executor_environment(stack.environment, code),
+            **stack.conf,
+            "spark.archives": archives(code, stack.conf.get("spark.archives", "")),
+        }
+
+    def _code(self, deployment: Deployment, own: Wheel) -> list[str]:
+        wheels = (*((deployment.wheel,) if deployment.wheel else ()), *deployment.also, reference(own))
+        return [self.shipped_name(wheel) for wheel in wheels]
+
+    def _cluster_root(self, stack: Stack) -> str:
+        if self.config.cluster_root:
+            return self.config.cluster_root.rstrip("/")
+        return str(Root.open(stack.artifact_root).local)
+
+    def _gateway(self) -> Gateway:
+        context = None
+        if any(address.startswith("https:") for address in self.config.gateways):
+            context = ssl.create_default_context(cafile=self.config.rest_ca_file)
+        return Gateway(addresses=self.config.gateways, context=context)
+
+    def _remote(self, run: RunHandle) -> RemoteRun:
+        if run.id not in self._followed:
+            self._followed[run.id] = RemoteRun(Root.open(run.artifact_root), run.id)
+        return self._followed[run.id]
+
+    def _driver_id(self, run: RunHandle, remote: RemoteRun) -> str | None:
+        told = remote.driver(int(run.metadata.get("start", 1)))
+        return run.metadata.get("submission") or (told or {}).get("id")
+
+    def _view(self) -> View | None:
+        for page in self.config.pages:
+            with contextlib.suppress(ClusterError):
+                view = VIEWS.get(page)
+                if view.workers:
+                    return view
+        return None
+
+    def _native(self, run: RunHandle, remote: RemoteRun) -> Native:
+        """Ask where a run's driver is; a submission that was interrupted is withdrawn if it has not arrived."""
+        driver = self._driver_id(run, remote)
+        if driver is None:
+            arrived = not remote.revoke(int(run.metadata.get("start", 1)))
+            return Native(state="UNKNOWN" if arrived else "INTERRUPTED")
+        view = self._view()
+        if view is not None and (state := view.drivers.get(driver)):
+            return Native(state=state, cores_free=view.cores_free, cores=view.cores)
+        try:
+            status = self._gateway().status(driver)
+        except WheelrunError as error:
+            return Native(state="UNREACHABLE", message=error.message)
+        if status is None:
+            return Native(state="NOT_FOUND")
+        return Native(state=status.state, message=status.message)
+
+    def _log(self, run: RunHandle, remote: RemoteRun, stream: str) -> Source:
+        kept = remote.names.stdout if stream == "stdout" else remote.names.stderr
+
+        def read(offset: int) -> bytes:
+            start = int(run.metadata.get("start", 1))
+            told = remote.driver(start) or {}
+            page, driver = told.get("page"), self._driver_id(run, remote)
+            if page is None and driver is not None and (view := self._view()) is not None:
+                page = view.workers.get(view.on.get(driver, ""))
+            if page and driver:
+                with contextlib.suppress(ClusterError):
+                    return driver_log(page, driver, stream)(offset)
+            return file_source(remote.root.local / kept)(offset)
+
+        return read
+
+
+def _beside(own: Wheel, name: str) -> str:
+    return NAMES.wheel(own.name, own.digest, name).as_posix()
+
+
+def _environment(request: Request) -> dict[str, str]:
+    environment = dict(request.environment)
+    if request.conf:
+        environment[SECRET_CONF_VARIABLE] = json.dumps(dict(request.conf))
+    return environment
+
+
+class StandaloneFlavor(BaseOrchestratorFlavor):
+    """The registry entry of `StandaloneOrchestrator`."""
+
+    @property
+    def name(self) -> str:
+        """The name that a target's `orchestrator` key uses."""
+        return "spark-standalone"
+
+    @property
+    def config_class(self) -> builtins.type[BaseOrchestratorConfig]:
+        """The class of the typed settings."""
+        return StandaloneConfig
+
+    @property
+    def implementation_class(self) -> builtins.type[BaseOrchestrator]:
+        """The orchestrator's class."""
+        return StandaloneOrchestrator
+
+
+__all__ = ["StandaloneConfig", "StandaloneFlavor", "StandaloneOrchestrator"]
