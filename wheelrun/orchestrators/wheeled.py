@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -14,12 +12,12 @@ from pathlib import Path
 
 from wheelrun.config import Stack
 from wheelrun.deployment import Deployment, WheelRef
-from wheelrun.errors import PackagingError, UploadError
+from wheelrun.errors import PackagingError
 from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig
-from wheelrun.orchestrators.contract import local_path
+from wheelrun.orchestrators.roots import NAMES, Root
 from wheelrun.packaging.snapshot import Snapshot
 from wheelrun.packaging.wheel import Wheel
-from wheelrun.runtime.layout import OWN_MARK, ArtifactRoot
+from wheelrun.runtime.layout import ArtifactRoot
 
 
 class WheeledOrchestrator(BaseOrchestrator, ABC):
@@ -128,10 +126,10 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
         return clean
 
     def has_code(self, deployment: Deployment, stack: Stack) -> bool:
-        """Whether the wheels of a deployment lie under the artifact root."""
-        root = ArtifactRoot(local_path(stack.artifact_root))
+        """Whether the wheels of a deployment lie under the artifact root; if so, they stay for the next hour."""
+        root = Root.open(stack.artifact_root)
         wheels = (deployment.wheel, *deployment.also)
-        return all(wheel and root.wheel(wheel.name, wheel.digest, wheel.file).exists() for wheel in wheels)
+        return all(wheel and root.keep(wheel_name(wheel.name, wheel.digest, wheel.file)) for wheel in wheels)
 
     def ship(self, root: ArtifactRoot) -> int:
         """Put the run's wheels under an artifact root of this machine; return how many bytes had to be written.
@@ -139,27 +137,15 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
         Raises:
             UploadError: they cannot be written there.
         """
-        written = 0
-        for wheel in self.wheels:
-            target = root.wheel(wheel.name, wheel.digest, wheel.path.name)
-            if target.exists():
-                continue
-            temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                (root.path / OWN_MARK).touch(mode=0o600)
-                shutil.copyfile(wheel.path, temporary)
-                temporary.replace(target)
-            except OSError as error:
-                raise UploadError(
-                    f"{target} cannot be written: {error.strerror}",
-                    hint="free some space, or set artifact_root",
-                ) from error
-            finally:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
-            written += wheel.size
-        return written
+        folder = Root.open(str(root.path))
+        return sum(
+            folder.put(wheel.path, wheel_name(wheel.name, wheel.digest, wheel.path.name)) for wheel in self.wheels
+        )
+
+
+def wheel_name(distribution: str, digest: str, file: str) -> str:
+    """Return a wheel's name below an artifact root."""
+    return NAMES.wheel(distribution, digest, file).as_posix()
 
 
 def reference(wheel: Wheel) -> WheelRef:
