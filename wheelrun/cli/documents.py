@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wheelrun.client import BuildResult, Prepared, RunRecord
+    from wheelrun.client.pruning import Pruned
     from wheelrun.packaging.cache import CacheEntry, WheelCache
     from wheelrun.states import ErrorInfo, StepStatus
 
@@ -122,4 +123,16 @@ def cache_document(cache: WheelCache, entries: Sequence[CacheEntry]) -> dict[str
             }
             for entry in entries
         ],
+    }
+
+
+def pruned_document(pruned: Pruned, *, dry_run: bool) -> dict[str, Any]:
+    """Return what `cache prune --target` writes; of a dry run, what would be removed."""
+    return {
+        "target": pruned.target,
+        "root": pruned.root,
+        "dry_run": dry_run,
+        "removed": len(pruned.items),
+        "bytes": pruned.bytes,
+        "items": [{"name": item.name, "bytes": item.bytes} for item in pruned.items],
     }

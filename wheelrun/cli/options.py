@@ -87,16 +87,15 @@ def project_option(text: str = "The project's folder; by default the nearest pro
     return click.option("--project", type=click.Path(path_type=Path), metavar="DIR", help=text)
 
 
+def target_option_of(text: str) -> Any:
+    """Return the option `--target NAME`, with its help."""
+    return click.option("-t", "--target", metavar="NAME", shell_complete=_complete_targets, help=text)
+
+
 output_option: Any = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How the result is written."
 )
-target_option: Any = click.option(
-    "-t",
-    "--target",
-    metavar="NAME",
-    shell_complete=_complete_targets,
-    help="The target; by default the configured one, else local.",
-)
+target_option: Any = target_option_of("The target; by default the configured one, else local.")
 env_option: Any = click.option(
     "-e", "--env", type=KeyValue(), multiple=True, metavar="K=V", help="An environment variable for the run."
 )

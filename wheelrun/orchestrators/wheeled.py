@@ -125,10 +125,10 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
         return clean
 
     def has_code(self, deployment: Deployment, stack: Stack) -> bool:
-        """Whether the wheels of a deployment lie under the artifact root."""
+        """Whether the wheels of a deployment lie under the artifact root; if so, they stay for the next hour."""
         root = Root.open(stack.artifact_root)
         wheels = (deployment.wheel, *deployment.also)
-        return all(wheel and root.exists(self.shipped_name(wheel)) for wheel in wheels)
+        return all(wheel and root.keep(self.shipped_name(wheel)) for wheel in wheels)
 
     def ship(self, root: Root) -> int:
         """Put the run's wheels under an artifact root; return how many bytes had to be sent.

@@ -226,6 +226,11 @@ class RunStore:
                 raise self._unknown(run_id)
         return None if row is None else to_text(row[0])
 
+    def deployments(self) -> tuple[str, ...]:
+        """Return the deployments of all runs, as JSON texts."""
+        with self._snapshot():
+            return tuple(str(to_text(row[0])) for row in self._db.execute("SELECT document FROM deployments"))
+
     # --- one transaction each ---------------------------------------------------------------------------
 
     @contextlib.contextmanager

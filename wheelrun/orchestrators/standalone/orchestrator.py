@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import json
 import re
 import ssl
@@ -205,12 +206,13 @@ class StandaloneOrchestrator(WheeledOrchestrator):
 
     def _prepare(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int) -> Request:
         root = self._cluster_root(stack)
-        own = own_wheel(WheelCache(cache_dir(self.environ)))
-        code = self._code(deployment, own)
+        deployment = self._as_run(deployment, stack)
+        code = [self.shipped_name(wheel) for wheel in _wheels(deployment)]
+        own = deployment.also[-1]
         ticket = Ticket(
             root=root,
             run_id=run_id,
-            deployment_id=self._as_run(deployment, stack).digest,
+            deployment_id=deployment.digest,
             start=start,
             code=tuple(code),
             isolation=self.config.isolation,
@@ -255,11 +257,11 @@ class StandaloneOrchestrator(WheeledOrchestrator):
     def _submit(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int) -> Iterator[Mapping[str, Any]]:
         request = self._prepare(deployment, stack, run_id, start=start)
         root = Root.open(stack.artifact_root)
-        own = own_wheel(WheelCache(cache_dir(self.environ)))
+        own = self._own
         sent = self.ship(root) + root.put(own.path, self.shipped_name(reference(own)))
-        sent += root.put(Path(driver_file.__file__), _beside(own, DRIVER))
-        if not root.exists(_beside(own, LOG_SETTINGS)):
-            root.write(_beside(own, LOG_SETTINGS), LOGGING.encode())
+        sent += root.put(Path(driver_file.__file__), _beside(reference(own), DRIVER))
+        if not root.exists(_beside(reference(own), LOG_SETTINGS)):
+            root.write(_beside(reference(own), LOG_SETTINGS), LOGGING.encode())
         run = RemoteRun(root, run_id)
         root.write(run.names.deployment.as_posix(), self._as_run(deployment, stack).to_json().encode())
         yield {"start": start, "submission": None, "bytes_sent": sent}
@@ -277,6 +279,7 @@ class StandaloneOrchestrator(WheeledOrchestrator):
 
     def _as_run(self, deployment: Deployment, stack: Stack) -> Deployment:
         return deployment.with_settings(
+            also=(*deployment.also, reference(self._own)),
             conf=public(stack.conf),
             environment=public(stack.environment),
             max_parallel_steps=self.config.max_parallel_steps,
@@ -297,9 +300,10 @@ class StandaloneOrchestrator(WheeledOrchestrator):
             "spark.archives": archives(code, stack.conf.get("spark.archives", "")),
         }
 
-    def _code(self, deployment: Deployment, own: Wheel) -> list[str]:
-        wheels = (*((deployment.wheel,) if deployment.wheel else ()), *deployment.also, reference(own))
-        return [self.shipped_name(wheel) for wheel in wheels]
+    @functools.cached_property
+    def _own(self) -> Wheel:
+        """The wheel of wheelrun itself: it travels beside the project's."""
+        return own_wheel(WheelCache(cache_dir(self.environ)))
 
     def _cluster_root(self, stack: Stack) -> str:
         if self.config.cluster_root:
@@ -363,7 +367,11 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         return read
 
 
-def _beside(own: Wheel, name: str) -> str:
+def _wheels(deployment: Deployment) -> tuple[WheelRef, ...]:
+    return (*((deployment.wheel,) if deployment.wheel else ()), *deployment.also)
+
+
+def _beside(own: WheelRef, name: str) -> str:
     return NAMES.wheel(own.name, own.digest, name).as_posix()
 
 

@@ -1,0 +1,186 @@
+"""Collecting what no run refers to below an artifact root.
+
+Several machines may share a root, each with a store of its own, and submit at the same time. So that nothing that a run
+refers to is ever removed:
+
+- References are read in both places: in this machine's store, and in the runs/ID/deployment.json below the root, of
+  whoever's run it is. What looks like a digest there counts, wherever in the document it stands. One that cannot be
+  read ends the collection.
+- Only what has the form of wheelrun's own names is looked at, and of that only what the storage says was written, or
+  found in use by a submission (`Root.put`, `Root.keep`), more than an hour ago by its own clock. A submission puts its
+  wheels, then its deployment.json, within seconds; when it finds a wheel that is older than half an hour there, it
+  first marks it as used and then looks again whether it is there. So a wheel that a submission relies on is either
+  too young, or referred to.
+- Each thing is looked at once more right before it is removed. What is left of the race is the time that this one
+  request takes, and only for a wheel that nobody used within the hour and that no run refers to.
+- Folders of runs go only when that is asked for, and the run has ended and is unknown to this machine's store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TypeVar
+
+from wheelrun.errors import ClusterError
+from wheelrun.orchestrators.roots import KEPT, NAMES, Root, StoredFile, is_older
+from wheelrun.runtime.events import fold, parse
+
+_SHELVES = ("wheels", "bundles")
+_SHELVED = re.compile(r"((?:wheels/(?!\.)[^/]+|bundles)/([0-9a-f]{16,128}))/.")
+_DIGEST = re.compile(rb"[0-9a-f]{16,128}")
+# The last such part of a path: where the root lies on the cluster is not known here.
+_OUTPUT = re.compile(r"(?:.*/)?(runs/([^/]+)/outputs/.+)")
+_AT_ONCE = 16
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """Something that no run refers to.
+
+    Attributes:
+        name: The name of the folder or file below the root.
+        bytes: Its size.
+    """
+
+    name: str
+    bytes: int
+
+
+def unreferenced(
+    root: Root,
+    *,
+    wheels_in_use: Collection[str],
+    runs_in_use: Collection[str],
+    runs_older_than: float | None = None,
+    now: float | None = None,
+) -> list[Item]:
+    """Return what may be removed, in the order in which it is to be: who refers to something goes before it.
+
+    Args:
+        root: The artifact root.
+        wheels_in_use: Digests, of wheels and bundles, that recorded runs refer to.
+        runs_in_use: The ids of the recorded runs.
+        runs_older_than: Also the folders of ended runs that are not recorded and were not written to for so many
+            seconds (at least an hour); None for no runs.
+        now: The time by the root's clock; by default by this machine's.
+
+    Raises:
+        ClusterError: The root, or a run's deployment, cannot be read.
+    """
+    moment = time.time() if now is None else now
+    before = moment - KEPT
+    ids = root.names("runs")
+    runs = []
+    if runs_older_than is not None:
+        runs = _forgotten(
+            root, [each for each in ids if each not in runs_in_use], min(before, moment - runs_older_than)
+        )
+    gone = {item.name.rpartition("/")[2] for item in runs}
+    found = [(digest, item) for digest, item in _shelved(root, before) if digest not in wheels_in_use]
+    mentioned: set[str] = set()
+    if found:  # read after what may go was looked for: a reference that came meanwhile counts
+        now_there = [each for each in root.names("runs") if each not in gone]
+        mentioned.update(*_each(lambda run_id: _mentioned(root, run_id), now_there))
+    unused = [item for digest, item in found if digest not in mentioned]
+    return [*_stale_steps(root, before, {*ids} - gone), *runs, *unused]
+
+
+def collect(
+    root: Root,
+    *,
+    wheels_in_use: Collection[str],
+    runs_in_use: Collection[str],
+    runs_older_than: float | None = None,
+) -> list[Item]:
+    """Remove what `unreferenced` returns, unless it has come into use meanwhile, and return what was removed.
+
+    Raises:
+        UploadError: The root cannot be written, or something in it cannot be removed.
+        ClusterError: As `unreferenced`.
+    """
+    now = root.clock()
+    removed = []
+    for item in unreferenced(
+        root, wheels_in_use=wheels_in_use, runs_in_use=runs_in_use, runs_older_than=runs_older_than, now=now
+    ):
+        size = root.delete(item.name, before=now - KEPT)
+        if size is not None:
+            removed.append(Item(name=item.name, bytes=size))
+    return removed
+
+
+def digests_in(document: bytes) -> set[str]:
+    """Return all that looks like a digest in a document."""
+    return {found.decode() for found in _DIGEST.findall(document)}
+
+
+def _shelved(root: Root, before: float) -> Iterator[tuple[str, Item]]:
+    """Yield the content-addressed folders in which nothing was written after a moment, each with its digest."""
+    found = [(match, file) for shelf in _SHELVES for file in root.files(shelf) if (match := _SHELVED.match(file.name))]
+    for (name, digest), group in groupby(found, key=lambda pair: pair[0].groups()):
+        files = [file for _, file in group]
+        if all(is_older(file, before) for file in files):
+            yield digest, Item(name=name, bytes=_bytes(files))
+
+
+def _mentioned(root: Root, run_id: str) -> set[str]:
+    """Return the digests that a run's deployment mentions; none where it has not been written yet."""
+    try:
+        return digests_in(root.read(NAMES.run(run_id).deployment.as_posix()))
+    except FileNotFoundError:
+        return set()
+    except ClusterError as error:
+        raise ClusterError(
+            f"what run {run_id} refers to cannot be told, so nothing is removed: {error.message}", hint=error.hint
+        ) from error
+
+
+def _forgotten(root: Root, run_ids: list[str], before: float) -> list[Item]:
+    """Return the folders of runs that have ended and were not written to after a moment."""
+
+    def item(run_id: str) -> Item | None:
+        name = NAMES.run(run_id).path.as_posix()
+        files = root.files(name)
+        if not files or not all(is_older(file, before) for file in files):
+            return None
+        with contextlib.suppress(FileNotFoundError):  # without events it was never started
+            if not fold((), parse(root.read(NAMES.run(run_id).events.as_posix()))).state.is_terminal:
+                return None
+        return Item(name=name, bytes=_bytes(files))
+
+    return [found for found in _each(item, run_ids) if found is not None]
+
+
+def _stale_steps(root: Root, before: float, run_ids: set[str]) -> list[Item]:
+    """Return the entries of the step cache whose outputs are gone, or go with their runs."""
+
+    def is_stale(file: StoredFile) -> bool:
+        try:
+            outputs = json.loads(root.read(file.name))["outputs"].values()
+            places = [found for output in outputs if (found := _OUTPUT.fullmatch(output.rstrip("/")))]
+            return any(found[2] not in run_ids or not root.exists(f"{found[1]}/meta.json") for found in places)
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+            return False  # of another form: not ours to judge
+
+    files = [file for file in root.files("steps") if file.name.endswith(".json") and is_older(file, before)]
+    stale = _each(is_stale, files)
+    return [Item(name=file.name, bytes=file.bytes) for file, gone in zip(files, stale, strict=True) if gone]
+
+
+def _each(function: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="collect") as pool:
+        return list(pool.map(function, items))
+
+
+def _bytes(files: list[StoredFile]) -> int:
+    return sum(file.bytes for file in files)
