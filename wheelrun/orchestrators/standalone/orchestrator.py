@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import functools
 import json
 import re
 import ssl
@@ -22,28 +21,22 @@ from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle
 from wheelrun.orchestrators.log_lines import Source, file_source, read_logs
 from wheelrun.orchestrators.remote_run import RemoteRun
-from wheelrun.orchestrators.roots import NAMES, Root
+from wheelrun.orchestrators.roots import Root
+from wheelrun.orchestrators.shipment import Shipment, archive_name
 from wheelrun.orchestrators.spark_conf import archives, executor_environment, resource_conf, split, together
 from wheelrun.orchestrators.standalone.gateway import Address, Gateway, LostAnswerError
 from wheelrun.orchestrators.standalone.state import Native, overlaid
 from wheelrun.orchestrators.standalone.web import VIEWS, View, driver_log
-from wheelrun.orchestrators.wheeled import WheeledOrchestrator, reference
+from wheelrun.orchestrators.wheeled import WheeledOrchestrator
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.own import own_wheel
-from wheelrun.packaging.wheel import Wheel
-from wheelrun.runtime import driver as driver_file
-from wheelrun.runtime.masking import public
-from wheelrun.runtime.session import LOGGING
-from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE, Ticket
+from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE
 from wheelrun.states import RunStatus
 
 HONOURED = ("cpu_count", "memory", "executors", "executor_cpu_count", "executor_memory")
 """The resources that a standalone Master honours. Executors are counted by the cores that they have in all."""
 
-DRIVER = "wheelrun_driver.py"
-LOG_SETTINGS = "log4j2.properties"
-
-_PREFACE = re.compile(r'Launch Command: ".*|={40}|WARNING: Using incubator modules: jdk\.incubator\.vector')
+_PREFACE = re.compile(r'|Launch Command: ".*|={40}|WARNING: Using incubator modules: jdk\.incubator\.vector')
 """What a worker and its JVM write into every driver's log before the driver says anything."""
 
 _PATIENCE = 4.0
@@ -114,8 +107,8 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         return self._config
 
     def shipped_name(self, wheel: WheelRef) -> str:
-        """Return a wheel's name below the artifact root: Spark knows the same bytes as an archive by `.zip`."""
-        return NAMES.wheel(wheel.name, wheel.digest, f"{wheel.file.removesuffix('.whl')}.zip").as_posix()
+        """Return a wheel's name below the artifact root, as an archive."""
+        return archive_name(wheel)
 
     def prepare(self, deployment: Deployment, stack: Stack, run_id: str) -> Request:
         """Return the driver's submission, as the gateway will get it."""
@@ -181,7 +174,7 @@ class StandaloneOrchestrator(WheeledOrchestrator):
             has_ended=has_ended,
             pause=0.3,
         )
-        yield from (line for line in lines if not _PREFACE.fullmatch(line.text))
+        yield from _spoken(lines)
 
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check the gateway, the workers and the artifact root."""
@@ -205,30 +198,12 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         return checks
 
     def _prepare(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int) -> Request:
-        root = self._cluster_root(stack)
-        deployment = self._as_run(deployment, stack)
-        code = [self.shipped_name(wheel) for wheel in _wheels(deployment)]
-        own = deployment.also[-1]
-        ticket = Ticket(
-            root=root,
-            run_id=run_id,
-            deployment_id=deployment.digest,
-            start=start,
-            code=tuple(code),
-            isolation=self.config.isolation,
-        )
-        conf = self._conf(deployment, stack, [f"{root}/{name}" for name in code])
-        options = "spark.driver.extraJavaOptions"
-        if "log4j" not in conf.get(options, ""):
-            conf[options] = (
-                f"-Dlog4j2.configurationFile={root}/{_beside(own, LOG_SETTINGS)} {conf.get(options, '')}".strip()
-            )
-        shown, secret = split(conf)
+        shipment = self._shipment(deployment, stack)
+        shown, secret = split(self._conf(shipment, stack))
         arguments = ["--master", self.config.master, "--deploy-mode", "client"]
         for name, value in sorted(shown.items()):
             arguments += ["--conf", f"{name}={value}"]
-        arguments += [f"{root}/{_beside(own, DRIVER)}", ticket.to_json()]
-        driver = {name: value for name, value in shown.items() if name.startswith("spark.driver.")}
+        arguments += [shipment.entry, shipment.ticket(run_id, start, self.config.isolation).to_json()]
         content = {
             "gateways": list(self.config.gateways),
             "body": {
@@ -242,7 +217,7 @@ class StandaloneOrchestrator(WheeledOrchestrator):
                     "spark.app.name": shown["spark.app.name"],
                     "spark.submit.deployMode": "cluster",
                     "spark.driver.supervise": str(self.config.supervise).lower(),
-                    **driver,
+                    **{name: value for name, value in shown.items() if name.startswith("spark.driver.")},
                 },
             },
         }
@@ -257,19 +232,13 @@ class StandaloneOrchestrator(WheeledOrchestrator):
     def _submit(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int) -> Iterator[Mapping[str, Any]]:
         request = self._prepare(deployment, stack, run_id, start=start)
         root = Root.open(stack.artifact_root)
-        own = self._own
-        sent = self.ship(root) + root.put(own.path, self.shipped_name(reference(own)))
-        sent += root.put(Path(driver_file.__file__), _beside(reference(own), DRIVER))
-        if not root.exists(_beside(reference(own), LOG_SETTINGS)):
-            root.write(_beside(reference(own), LOG_SETTINGS), LOGGING.encode())
-        run = RemoteRun(root, run_id)
-        root.write(run.names.deployment.as_posix(), self._as_run(deployment, stack).to_json().encode())
+        sent = self._shipment(deployment, stack).send(root, self.wheels, run_id)
         yield {"start": start, "submission": None, "bytes_sent": sent}
         body = {**request.content["body"], "environmentVariables": _environment(request)}
         try:
             driver = self._gateway().create(body)
         except LostAnswerError as error:
-            if run.revoke(start):
+            if RemoteRun(root, run_id).revoke(start):
                 raise ClusterError(
                     f"the submission failed: {error.message}",
                     hint=f"nothing runs, and nothing will; to try again: wheelrun resume {run_id}",
@@ -277,38 +246,30 @@ class StandaloneOrchestrator(WheeledOrchestrator):
             return  # it has arrived: its driver tells its id itself
         yield {"submission": driver}
 
-    def _as_run(self, deployment: Deployment, stack: Stack) -> Deployment:
-        return deployment.with_settings(
-            also=(*deployment.also, reference(self._own)),
-            conf=public(stack.conf),
-            environment=public(stack.environment),
+    def _shipment(self, deployment: Deployment, stack: Stack) -> Shipment:
+        return Shipment.of(
+            deployment,
+            stack,
+            own_wheel(WheelCache(cache_dir(self.environ))),
+            cluster_root=self.config.cluster_root,
             max_parallel_steps=self.config.max_parallel_steps,
         )
 
-    def _conf(self, deployment: Deployment, stack: Stack, code: Sequence[str]) -> dict[str, str]:
-        asked = resource_conf(together(deployment.steps), honoured=HONOURED, target=self.name)
+    def _conf(self, shipment: Shipment, stack: Stack) -> dict[str, str]:
+        asked = resource_conf(together(shipment.deployment.steps), honoured=HONOURED, target=self.name)
         executors = asked.pop("spark.executor.instances", None)
         if executors is not None:
             each = int(asked.setdefault("spark.executor.cores", "1"))
             asked["spark.cores.max"] = str(int(executors) * each)
-        return {
-            "spark.app.name": deployment.name,
+        conf = {
+            "spark.app.name": shipment.deployment.name,
             "spark.ui.showConsoleProgress": "false",
             **asked,
-            **executor_environment(stack.environment, code),
+            **executor_environment(stack.environment, shipment.code),
             **stack.conf,
-            "spark.archives": archives(code, stack.conf.get("spark.archives", "")),
+            "spark.archives": archives(shipment.places, stack.conf.get("spark.archives", "")),
         }
-
-    @functools.cached_property
-    def _own(self) -> Wheel:
-        """The wheel of wheelrun itself: it travels beside the project's."""
-        return own_wheel(WheelCache(cache_dir(self.environ)))
-
-    def _cluster_root(self, stack: Stack) -> str:
-        if self.config.cluster_root:
-            return self.config.cluster_root.rstrip("/")
-        return str(Root.open(stack.artifact_root).local)
+        return shipment.quiet(conf)
 
     def _gateway(self) -> Gateway:
         context = None
@@ -367,12 +328,15 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         return read
 
 
-def _wheels(deployment: Deployment) -> tuple[WheelRef, ...]:
-    return (*((deployment.wheel,) if deployment.wheel else ()), *deployment.also)
-
-
-def _beside(own: WheelRef, name: str) -> str:
-    return NAMES.wheel(own.name, own.digest, name).as_posix()
+def _spoken(lines: Iterator[LogLine]) -> Iterator[LogLine]:
+    """Leave out what stands before the driver's first own word."""
+    begun = False
+    for line in lines:
+        if line.stream == "stderr" and not begun:
+            if _PREFACE.fullmatch(line.text):
+                continue
+            begun = True
+        yield line
 
 
 def _environment(request: Request) -> dict[str, str]:

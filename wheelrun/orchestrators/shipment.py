@@ -1,0 +1,131 @@
+"""What travels to a cluster for a run, and where it lies below the artifact root: code, first file, log settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wheelrun.config import Stack
+from wheelrun.deployment import Deployment, WheelRef
+from wheelrun.errors import ConfigurationError
+from wheelrun.orchestrators.roots import NAMES, Root
+from wheelrun.orchestrators.wheeled import reference
+from wheelrun.packaging.wheel import Wheel
+from wheelrun.runtime import driver
+from wheelrun.runtime.masking import public
+from wheelrun.runtime.session import LOGGING
+from wheelrun.runtime.ticket import Ticket
+
+_CLUSTER_SCHEMES = {"s3": "s3a", "gcs": "gs", "adl": "abfs", "az": "abfs"}
+"""What Hadoop calls the file systems that fsspec calls otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment:
+    """A deployment made ready to travel.
+
+    Attributes:
+        deployment: The deployment, with wheelrun's own wheel beside the project's and the run's public settings.
+        own: wheelrun's own wheel.
+        root: The artifact root as the cluster names it, without a slash at its end.
+    """
+
+    deployment: Deployment
+    own: Wheel
+    root: str
+
+    @classmethod
+    def of(
+        cls, deployment: Deployment, stack: Stack, own: Wheel, *, cluster_root: str | None, max_parallel_steps: int
+    ) -> Shipment:
+        """Make a deployment ready.
+
+        Args:
+            deployment: What runs; its wheels are known.
+            stack: The target.
+            own: wheelrun's own wheel.
+            cluster_root: The artifact root as the cluster names it, if not as it is named here.
+            max_parallel_steps: How many independent steps may run at once.
+
+        Raises:
+            ConfigurationError: the cluster cannot read what lies under this artifact root.
+        """
+        ready = deployment.with_settings(
+            also=(*deployment.also, reference(own)),
+            conf=public(stack.conf),
+            environment=public(stack.environment),
+            max_parallel_steps=max_parallel_steps,
+        )
+        return cls(deployment=ready, own=own, root=(cluster_root or _on_cluster(stack.artifact_root)).rstrip("/"))
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Names of the code's archives below the root, in the order of the path."""
+        wheels = (*((self.deployment.wheel,) if self.deployment.wheel else ()), *self.deployment.also)
+        return tuple(archive_name(wheel) for wheel in wheels)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where the code's archives lie, as the cluster names it."""
+        return tuple(f"{self.root}/{name}" for name in self.code)
+
+    @property
+    def entry(self) -> str:
+        """Where the driver's first file lies, as the cluster names it."""
+        return f"{self.root}/{self._beside('wheelrun_driver.py')}"
+
+    @property
+    def log_settings(self) -> str:
+        """Where log4j's settings lie, as the cluster names it."""
+        return f"{self.root}/{self._beside('log4j2.properties')}"
+
+    def ticket(self, run_id: str, start: int, isolation: str) -> Ticket:
+        """Return what the driver of a start of the run is told."""
+        return Ticket(
+            root=self.root,
+            run_id=run_id,
+            deployment_id=self.deployment.digest,
+            start=start,
+            code=self.code,
+            isolation=isolation,
+        )
+
+    def send(self, root: Root, wheels: Sequence[Wheel], run_id: str) -> int:
+        """Put everything under the artifact root that is not there; return the bytes of code that were sent.
+
+        Raises:
+            UploadError: it cannot be written.
+        """
+        sent = sum(root.put(wheel.path, archive_name(reference(wheel))) for wheel in (*wheels, self.own))
+        sent += root.put(Path(driver.__file__), self._beside("wheelrun_driver.py"))
+        if not root.exists(self._beside("log4j2.properties")):
+            root.write(self._beside("log4j2.properties"), LOGGING.encode())
+        root.write(NAMES.run(run_id).deployment.as_posix(), self.deployment.to_json().encode())
+        return sent
+
+    def quiet(self, conf: Mapping[str, str]) -> dict[str, str]:
+        """Return a Spark configuration whose driver writes warnings and worse, unless it says itself how to log."""
+        options = "spark.driver.extraJavaOptions"
+        given = conf.get(options, "")
+        if "log4j" in given or "spark.log.level" in conf:
+            return dict(conf)
+        return {**conf, options: f"-Dlog4j2.configurationFile={self.log_settings} {given}".strip()}
+
+    def _beside(self, name: str) -> str:
+        return NAMES.wheel(self.own.name, self.own.digest, name).as_posix()
+
+
+def archive_name(wheel: WheelRef) -> str:
+    """Return a wheel's name below the artifact root: Spark knows the same bytes as an archive by `.zip`."""
+    return NAMES.wheel(wheel.name, wheel.digest, f"{wheel.file.removesuffix('.whl')}.zip").as_posix()
+
+
+def _on_cluster(artifact_root: str) -> str:
+    root = Root.open(artifact_root)
+    if root.is_local:
+        return str(root.local)
+    scheme, _, rest = root.url.partition("://")
+    if scheme == "memory":
+        raise ConfigurationError("a cluster cannot read an artifact root in memory", hint="set artifact_root")
+    return f"{_CLUSTER_SCHEMES.get(scheme, scheme)}://{rest}"
