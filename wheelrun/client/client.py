@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,23 +12,21 @@ from typing import Any
 
 from wheelrun.client.building import Workspace, main_file
 from wheelrun.client.compiling import Compilation
+from wheelrun.client.results import result_of
 from wheelrun.client.run import Run
 from wheelrun.config import Stack, data_dir, resolve_stack, validate
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ConfigurationError, RunCancelledError, StoreError, UsageError, WheelrunError
 from wheelrun.orchestrators import registry
 from wheelrun.orchestrators.base import BaseOrchestrator
-from wheelrun.orchestrators.contract import Request, local_path
+from wheelrun.orchestrators.contract import Request
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, reference
 from wheelrun.packaging.builder import BuildResult
 from wheelrun.packaging.wheel import Wheel
-from wheelrun.runtime import artifacts
 from wheelrun.runtime.alive import RunLock, is_held
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
-from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.masking import is_secret, public
 from wheelrun.runtime.tracebacks import said_by
-from wheelrun.runtime.values import decode
 from wheelrun.states import ErrorInfo, RunState
 from wheelrun.store import RunRecord, RunStore
 
@@ -266,16 +263,7 @@ class Client(Workspace):
 
     def result_of(self, record: RunRecord) -> Any:
         """Return what a run's entry returned, from its artifacts."""
-        deployment = self._recorded_deployment(record)
-        paths = ArtifactRoot(local_path(record.artifact_root)).run(record.id)
-        states = {step.name: step.state for step in record.steps}
-
-        def load(_tag: str, content: Any) -> Any:
-            step, output = content
-            return artifacts.load(paths.output(step, output)) if states[step].is_success else None
-
-        with _importable(Path(record.project)):
-            return decode(deployment.result, load)
+        return result_of(record, self._recorded_deployment(record))
 
     def _compile(
         self,
@@ -500,19 +488,6 @@ def _refuse_missing(deployment: Deployment, built: BuildResult) -> None:
 
 def _wheel_table(wheel: Wheel) -> dict[str, Any]:
     return {"path": str(wheel.path), "name": wheel.name, "version": wheel.version, "digest": wheel.digest}
-
-
-@contextlib.contextmanager
-def _importable(root: Path) -> Iterator[None]:
-    """Make a project's modules importable while its values are read back."""
-    added = [str(root), str(root / "src")]
-    sys.path.extend(added)
-    try:
-        yield
-    finally:
-        for entry in added:
-            with contextlib.suppress(ValueError):
-                sys.path.remove(entry)
 
 
 __all__ = ["Client", "Prepared", "WheelRef", "entry_of"]

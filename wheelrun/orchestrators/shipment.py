@@ -110,6 +110,8 @@ class Shipment:
         given = conf.get(options, "")
         if "log4j" in given or "spark.log.level" in conf:
             return dict(conf)
+        if "://" in self.root:  # log4j reads its settings before there is a file system
+            return {**conf, "spark.log.level": "WARN"}
         return {**conf, options: f"-Dlog4j2.configurationFile={self.log_settings} {given}".strip()}
 
     def _beside(self, name: str) -> str:

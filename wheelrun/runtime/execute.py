@@ -52,6 +52,7 @@ class Execution:
         code: Folders that the user's code was imported from, to shorten tracebacks and find scripts.
         source_root: The working tree beside a local run, for hints about what does not ship.
         logs: The files that take this process's output, stdout and stderr; the run's own by default.
+        frames: The artifact root as every executor can reach it, where Spark frames go; by default `root`.
         sleep: Waits between attempts.
         ready: Called when a step's code was imported and is about to be called: waits for the JVM, if one was started.
         session_alive: Whether the JVM that was started for this process still runs.
@@ -66,6 +67,7 @@ class Execution:
     code: tuple[Path, ...] = ()
     source_root: Path | None = None
     logs: tuple[Path, ...] = ()
+    frames: str = ""
     sleep: Callable[[float], None] = time.sleep
     ready: Callable[[], None] = lambda: None
     session_alive: Callable[[], bool] = lambda: True
@@ -301,7 +303,9 @@ class Execution:
         value = name_outputs(spec.name, spec.outputs, value)
         described = []
         for name, item in zip(spec.output_names, value if spec.outputs else (value,), strict=True):
-            meta = artifacts.save(self.paths.output(spec.name, name), item)
+            folder = self.paths.output(spec.name, name)
+            frames = f"{self.frames}/{folder.relative_to(self.root.path).as_posix()}" if self.frames else ""
+            meta = artifacts.save(folder, item, frames=frames)
             if meta["format"] == "pickle":
                 self.warn(
                     f"step {spec.name!r}: output {name!r} of type {meta['type']} was pickled; it can be read only "

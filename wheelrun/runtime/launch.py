@@ -32,6 +32,7 @@ class Launch:
         session: Where the Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`.
         archives: The wheels as archives, for a session that is given them.
         logs: The files that take the worker's output, stdout and stderr; the run's own by default.
+        frames: The artifact root as every executor can reach it, where Spark frames go; by default `artifact_root`.
         command: What runs the steps in the worker's place, if anything.
     """
 
@@ -48,6 +49,7 @@ class Launch:
     session: str = "own"
     archives: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
+    frames: str = ""
     command: tuple[str, ...] = ()
 
     def to_json(self) -> str:

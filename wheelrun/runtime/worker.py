@@ -52,6 +52,7 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
         code=code,
         source_root=source_root,
         logs=tuple(map(Path, launch.logs)),
+        frames=launch.frames,
         ready=session.ready,
         session_alive=session.is_alive,
     )

@@ -19,7 +19,7 @@ from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
 from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle
-from wheelrun.orchestrators.log_lines import Source, file_source, read_logs
+from wheelrun.orchestrators.log_lines import CHUNK, Source, read_logs
 from wheelrun.orchestrators.remote_run import RemoteRun
 from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.shipment import Shipment, archive_name
@@ -323,7 +323,10 @@ class StandaloneOrchestrator(WheeledOrchestrator):
             if page and driver:
                 with contextlib.suppress(ClusterError):
                     return driver_log(page, driver, stream)(offset)
-            return file_source(remote.root.local / kept)(offset)
+            try:
+                return remote.root.read(kept.as_posix(), start=offset, limit=CHUNK)
+            except FileNotFoundError:
+                return b""
 
         return read
 
