@@ -128,6 +128,9 @@ def _supervise(
         session="given",
         logs=tuple(map(str, logs)),
         frames=shelf.frames,
+        isolation=ticket.isolation,
+        conf=ticket.conf,
+        step_conf=ticket.step_conf,
     )
     paths = shelf.root.run(ticket.run_id)
     pulse = Pulse(paths.heartbeat, paths.cancel(ticket.start), os.getppid())

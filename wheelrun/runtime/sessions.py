@@ -144,6 +144,7 @@ PREVIOUS_WORKER = "_WHEELRUN_PREVIOUS_WORKER"
 
 SESSIONS: Mapping[str, Callable[[Launch, Deployment], Session]] = {
     "own": OwnJvm,
+    "apart": OwnJvm,
     "given": GivenJvm,
     "remote": RemoteSession,
 }

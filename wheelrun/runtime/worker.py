@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -15,7 +16,8 @@ from wheelrun.runtime.events import EventLog, EventReader, fold
 from wheelrun.runtime.execute import Execution, SessionLostError
 from wheelrun.runtime.launch import Launch
 from wheelrun.runtime.layout import ArtifactRoot
-from wheelrun.runtime.sessions import SESSIONS
+from wheelrun.runtime.sessions import SESSIONS, Session
+from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE
 from wheelrun.runtime.working_tree import hide, tell_reads
 from wheelrun.states import ErrorInfo, RunState
 
@@ -31,18 +33,33 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
     from wheelrun.runtime.supervisor import RESTART, end
 
     _die_with_parent()
-    _set_up(launch)
+    set_up(launch)
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    root = ArtifactRoot(Path(launch.artifact_root))
-    code = tuple(Path(folder) for folder in launch.code)
-    log = EventLog(root.run(launch.run_id).events, also=events)
+    paths = ArtifactRoot(Path(launch.artifact_root)).run(launch.run_id)
+    log = EventLog(paths.events, also=events)
+    if launch.isolation == "step":
+        return _work_apart(launch, deployment, log, events)
     try:
         session = SESSIONS[launch.session](launch, deployment)
     except WheelrunError as error:
         info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
-        so_far = fold([spec.name for spec in deployment.steps], EventReader(root.run(launch.run_id).events).read())
-        end(log, so_far, RunState.FAILED, info)
+        end(
+            log, fold([spec.name for spec in deployment.steps], EventReader(paths.events).read()), RunState.FAILED, info
+        )
         return 0
+    try:
+        execution_of(launch, deployment, log, session).run_steps()
+    except (SessionLostError, KeyboardInterrupt):  # the step raised it: nobody presses Ctrl-C here
+        return RESTART
+    finally:
+        session.close()
+    return 0
+
+
+def execution_of(launch: Launch, deployment: Deployment, log: EventLog, session: Session) -> Execution:
+    """Return the execution of a launch in this process."""
+    root = ArtifactRoot(Path(launch.artifact_root))
+    code = tuple(Path(folder) for folder in launch.code)
     source_root = Path(launch.source_root) if launch.source_root else None
     execution = Execution(
         deployment=deployment,
@@ -58,12 +75,22 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
     )
     if source_root is not None:
         tell_reads(source_root, code, execution.warn, own=(root.path,))
-    try:
-        execution.run_steps()
-    except (SessionLostError, KeyboardInterrupt):  # the step raised it: nobody presses Ctrl-C here
-        return RESTART
-    finally:
-        session.close()
+    return execution
+
+
+def _work_apart(launch: Launch, deployment: Deployment, log: EventLog, events: int) -> int:
+    from wheelrun.runtime.apart import ApartExecution
+
+    ApartExecution(
+        deployment=deployment,
+        run_id=launch.run_id,
+        root=ArtifactRoot(Path(launch.artifact_root)),
+        log=log,
+        logs=tuple(map(Path, launch.logs)),
+        launch=launch,
+        events=events,
+        secret=json.loads(os.environ.get(SECRET_CONF_VARIABLE, "{}")),
+    ).run_steps()
     return 0
 
 
@@ -71,12 +98,13 @@ def start(launch: Launch) -> None:
     """Become the command that runs the steps in this process's place; returns only by an exception."""
     from wheelrun.runtime.sessions import prepare_spark
 
-    _set_up(launch)
+    set_up(launch)
     prepare_spark(launch, wanted=True)
     os.execvp(launch.command[0], launch.command)  # noqa: S606 - a list of words, no shell
 
 
-def _set_up(launch: Launch) -> None:
+def set_up(launch: Launch) -> None:
+    """Make this process ready to run the user's code: environment, working directory, path."""
     os.environ.update(launch.environment)
     os.environ[RUN_ID_VARIABLE] = launch.run_id
     if launch.session == "own":

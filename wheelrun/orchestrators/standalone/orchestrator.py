@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from wheelrun.config import Stack, cache_dir
-from wheelrun.deployment import Deployment, WheelRef
+from wheelrun.deployment import Deployment, StepSpec, WheelRef
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
 from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle
@@ -89,6 +89,7 @@ class StandaloneOrchestrator(WheeledOrchestrator):
     capabilities = Capabilities(
         resources=True,
         parallel_steps=True,
+        step_isolation=True,
         live_logs=True,
         cancel=True,
         resume=True,
@@ -203,7 +204,11 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         arguments = ["--master", self.config.master, "--deploy-mode", "client"]
         for name, value in sorted(shown.items()):
             arguments += ["--conf", f"{name}={value}"]
-        arguments += [shipment.entry, shipment.ticket(run_id, start, self.config.isolation).to_json()]
+        ticket = shipment.ticket(run_id, start)
+        if self.config.isolation == "step":
+            each = {spec.name: self._resources([spec]) for spec in deployment.steps}
+            ticket = shipment.ticket(run_id, start, conf={**shown, "spark.master": self.config.master}, step_conf=each)
+        arguments += [shipment.entry, ticket.to_json()]
         content = {
             "gateways": list(self.config.gateways),
             "body": {
@@ -256,20 +261,23 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         )
 
     def _conf(self, shipment: Shipment, stack: Stack) -> dict[str, str]:
-        asked = resource_conf(together(shipment.deployment.steps), honoured=HONOURED, target=self.name)
-        executors = asked.pop("spark.executor.instances", None)
-        if executors is not None:
-            each = int(asked.setdefault("spark.executor.cores", "1"))
-            asked["spark.cores.max"] = str(int(executors) * each)
         conf = {
             "spark.app.name": shipment.deployment.name,
             "spark.ui.showConsoleProgress": "false",
-            **asked,
+            **self._resources(shipment.deployment.steps),
             **executor_environment(stack.environment, shipment.code),
             **stack.conf,
             "spark.archives": archives(shipment.places, stack.conf.get("spark.archives", "")),
         }
         return shipment.quiet(conf)
+
+    def _resources(self, steps: Sequence[StepSpec]) -> dict[str, str]:
+        asked = resource_conf(together(steps), honoured=HONOURED, target=self.name)
+        executors = asked.pop("spark.executor.instances", None)
+        if executors is not None:  # a standalone cluster counts the cores of all executors
+            each = int(asked.setdefault("spark.executor.cores", "1"))
+            asked["spark.cores.max"] = str(int(executors) * each)
+        return asked
 
     def _gateway(self) -> Gateway:
         context = None
