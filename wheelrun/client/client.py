@@ -12,6 +12,7 @@ from typing import Any
 
 from wheelrun.client.building import Workspace, main_file
 from wheelrun.client.compiling import Compilation
+from wheelrun.client.pythons import TargetPythons, check_python
 from wheelrun.client.results import result_of
 from wheelrun.client.run import Run
 from wheelrun.config import Stack, data_dir, resolve_stack, validate
@@ -38,6 +39,10 @@ class Prepared:
     request: Request
     build: BuildResult
     deployment: Deployment
+
+
+SURVEY = "wheelrun.runtime.survey:survey"
+"""The entry of a run that looks at its target."""
 
 
 class Client(Workspace):
@@ -104,6 +109,8 @@ class Client(Workspace):
             raise
         deployment = compilation.result().with_settings(timeout=stack.timeout)
         orchestrator.check(deployment)
+        if python := self._python_of(orchestrator, stack, entry, on_stage):
+            check_python(self.project, python, stack.name)
         with self._submission() as submitter:
             record, created = self.store.create(self._record(deployment, stack, idempotency_key, submitter))
             if not created:
@@ -288,6 +295,42 @@ class Client(Workspace):
             python=stack.config.get("python"),
             environ={**self.environ, **stack.environment},
         )
+
+    def _python_of(
+        self,
+        orchestrator: BaseOrchestrator,
+        stack: Stack,
+        entry: str | Callable[..., Any],
+        on_stage: Callable[[str], None],
+    ) -> str | None:
+        """Return the version of a target's Python where it is another machine's: remembered, or asked for now."""
+        key = orchestrator.python_key()
+        if key is None or entry == SURVEY:
+            return None
+        pythons = TargetPythons(data_dir(self.environ) / "pythons")
+        found = pythons.get(key)
+        if found is None:
+            on_stage(f"asking {stack.name} for its Python")
+            found = self.survey(stack.name, executors=False)["driver"]["python"]
+            pythons.put(key, found)
+        return found
+
+    def survey(self, target: str | None = None, *, distributions: Sequence[str] = (), executors: bool = True) -> Any:
+        """Look at a target from inside, by a run of its own: what driver and executors have.
+
+        Args:
+            target: The target's name; by default the configured one.
+            distributions: Names of distributions whose versions are asked for.
+            executors: Whether to start Spark there and ask the executors too.
+
+        Returns:
+            What `wheelrun.runtime.survey.survey` returns.
+
+        Raises:
+            WheelrunError: the run could not be made, or failed.
+        """
+        params = {"distributions": list(distributions), "executors": executors}
+        return self.submit(SURVEY, params, target=target, name="survey").result()
 
     def _package(
         self,

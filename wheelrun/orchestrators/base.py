@@ -233,6 +233,10 @@ class BaseOrchestrator(ABC):
         del stack
         return deployment.wheel is not None
 
+    def python_key(self) -> str | None:
+        """Return what tells the Python of this target from others, None if it is this process's own or known."""
+        return None
+
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check the target; each check is its name, what is wrong (None if nothing), and the remedy."""
         del stack

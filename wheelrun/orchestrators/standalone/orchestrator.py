@@ -177,6 +177,10 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         )
         yield from _spoken(lines)
 
+    def python_key(self) -> str:
+        """Return what tells the cluster's Python from others: it is asked once."""
+        return f"{self.flavor} {self.config.master} {self.config.python}"
+
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check the gateway, the workers and the artifact root."""
         checks: list[tuple[str, str | None, str | None]] = []
