@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from wheelrun.cluster.targets import targets
+from wheelrun.cluster.offered import targets
 from wheelrun.config import Settings, cache_dir, load_settings, with_targets
 from wheelrun.errors import ConfigurationError
 from wheelrun.packaging.builder import BuildResult

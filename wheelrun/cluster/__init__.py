@@ -5,7 +5,7 @@
     conf.py        what each part is told: pure
     processes.py   starting a part; finding and ending what belongs to the cluster
     readiness.py   asking the parts whether they are there
-    targets.py     the targets that exist while it is up
+    offered.py     the targets that exist while it is up
     cluster.py     up, status, down
 
 The names load when they are first used: `targets` is asked at each submission, and needs little.
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from wheelrun.cluster.cluster import up as up
     from wheelrun.cluster.folder import Cluster as Cluster
     from wheelrun.cluster.folder import Part as Part
-    from wheelrun.cluster.targets import targets as targets
+    from wheelrun.cluster.offered import targets as targets
 
 _HOME = {
     "Cluster": "wheelrun.cluster.folder",
     "Part": "wheelrun.cluster.folder",
     "down": "wheelrun.cluster.cluster",
     "status": "wheelrun.cluster.cluster",
-    "targets": "wheelrun.cluster.targets",
+    "targets": "wheelrun.cluster.offered",
     "up": "wheelrun.cluster.cluster",
 }
 

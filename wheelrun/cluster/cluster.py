@@ -102,7 +102,8 @@ def down(environ: Mapping[str, str]) -> int:
     if not folder.path.is_dir():
         return 0
     with folder.operation(lambda: None):
-        ended = processes.end(folder)
+        # the Master first: it would start executors again that end before their application does
+        ended = processes.end(folder, [MASTER]) + processes.end(folder)
         folder.clear()
         return ended
 

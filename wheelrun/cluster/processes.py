@@ -25,6 +25,8 @@ GRACE = 10.0
 """Seconds between asking processes to end and killing them."""
 
 _LOCK_TIMEOUT = 5.0  # seconds; whoever looks whether a part is alive holds its lock for a moment
+_HELPERS = 0.5  # seconds that a process has which came when the others had been asked to end
+_STUBBORN = 10.0  # seconds in which what was killed has to be gone
 _CHILDREN: list[subprocess.Popen[bytes]] = []
 
 
@@ -111,16 +113,23 @@ def end(folder: Folder, parts: Collection[str] | None = None, *, grace: float = 
         grace: Seconds between asking and killing.
 
     Raises:
-        ClusterError: A part is alive and cannot be found.
+        ClusterError: One does not end.
     """
     asked: set[int] = set()
-    limit = time.monotonic() + grace
+    began = time.monotonic()
+    came: dict[int, float] = {}
     while (found := belonging(folder, parts)) or _held(folder, parts):
-        late = time.monotonic() > limit
-        if late and not found and time.monotonic() > limit + _LOCK_TIMEOUT:
-            raise ClusterError(f"a process that cannot be found holds a lock in {folder.path / 'locks'}")
+        now = time.monotonic()
+        late = now - began > grace
+        if now - began > grace + _STUBBORN:
+            raise ClusterError(
+                f"not all processes of the cluster in {folder.path} end: {', '.join(map(str, found)) or 'one hides'}"
+            )
+        # one that came later may be removing files for another that ends
+        known_since = now if came else began - _HELPERS
         for pid in found:
-            if late or pid not in asked:
+            came.setdefault(pid, known_since)
+            if late or (pid not in asked and now - came[pid] >= _HELPERS):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
                 asked.add(pid)
@@ -160,9 +169,9 @@ def _from_proc() -> Iterator[tuple[int, bytes, bytes]]:
 
 
 def _from_ps() -> Iterator[tuple[int, bytes, bytes]]:
-    environment = "-E" if sys.platform == "darwin" else "e"
+    with_environment = "-axEww" if sys.platform == "darwin" else "axeww"
     listing = subprocess.run(
-        ["/bin/ps", "-axww", environment, "-o", "pid=,command="], capture_output=True, check=False, timeout=10
+        ["/bin/ps", with_environment, "-o", "pid=,command="], capture_output=True, check=False, timeout=10
     ).stdout
     for line in listing.splitlines():
         pid, _, text = line.strip().partition(b" ")

@@ -53,7 +53,8 @@ class Size:
     @property
     def executor_memory(self) -> int:
         """MiB of an executor whose job does not say: so much that one finds room beside a driver."""
-        return _EXECUTOR if self.memory >= 2 * _EXECUTOR else _SMALL_EXECUTOR
+        has_room = self.workers * self.memory >= DRIVER_MEMORY + _EXECUTOR + self._connect_memory
+        return _EXECUTOR if has_room and self.memory >= 2 * _EXECUTOR else _SMALL_EXECUTOR
 
     @property
     def max_drivers(self) -> int:
