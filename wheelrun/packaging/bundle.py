@@ -25,6 +25,7 @@ from typing import Any
 
 from wheelrun.errors import PackagingError
 from wheelrun.packaging.archive import new_archive
+from wheelrun.packaging.builder import temporary_folder
 from wheelrun.packaging.declared import read_toml
 from wheelrun.packaging.lock_files import Wanted, read_wanted
 from wheelrun.packaging.platforms import Platform, compiled_extensions, fits, is_compiled
@@ -111,13 +112,15 @@ def make_bundle(
     with shelf.writing(), shelf.alone(key):
         if (bundle := _load(shelf, key)) is not None:
             return bundle
-        with shelf.new() as folder:
+        # The tree on the cache's disk, which uv's own is likely to share, so that uv links instead of copying; its
+        # input elsewhere: older ones take a blank in a path for the end of it.
+        with shelf.new() as folder, temporary_folder() as work:
             uv = Uv(
                 program=program,
                 root=project.root,
                 environ=environ,
                 platform=platform,
-                work=_made(folder / "work"),
+                work=work,
                 timeout=timeout,
             )
             tree = folder / "tree"
@@ -125,7 +128,8 @@ def make_bundle(
             packages = _packages(tree)
             if not packages:
                 return None
-            out = _made(folder / "out")
+            out = folder / "out"
+            out.mkdir()
             meta = {**_pack(tree, out), "packages": packages, "source": wanted.source, "created_at": time.time()}
             shelf.publish(out, shelf.folder(_KIND, key), meta)
             bundle = _load(shelf, key)

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 from wheelrun.errors import ConfigurationError, PackagingError
 from wheelrun.packaging.backend import Completed, Runner, run_process
+from wheelrun.packaging.declared import read_toml
 from wheelrun.packaging.lock_files import LEFT_OUT, METADATA, REQUIREMENTS, UV_LOCK, Wanted
 from wheelrun.packaging.platforms import Platform
 from wheelrun.runtime.masking import MASK, is_secret
@@ -76,7 +77,7 @@ _HINTS = {
     r"unexpected argument|unrecognized subcommand|invalid value .* for '--format": (
         "Upgrade uv: `pip install --upgrade 'wheelrun[bundle]'`."
     ),
-    r"Python requirement|requested Python version|requires-python|Python>": (
+    r"requires Python|Python requirement|requested Python version": (
         "Choose versions that run on the target's Python, or a target with another Python."
     ),
     r"was not found in": "Correct the name, or name the index that has it in uv's own configuration.",
@@ -145,26 +146,53 @@ class Uv:
         wheels = [word for name in sorted(wanted.wheels) for word in ("--no-emit-package", name)]
         options = ["--frozen", "--no-default-groups", "--no-emit-project", "--format", "pylock.toml"]
         self._run(wanted, ["export", "-q", *options, *pruned, *wheels, "--output-file", str(lock)])
-        _refuse_folders(lock, wanted)
-        self._install(wanted, target, ["--no-deps", "-r", str(lock)])
+        self._prepare(lock, wanted)
+        self._run(wanted, ["pip", "install", "-q", *self._for(target), "--no-deps", "-r", str(lock)])
         self._check(wanted, target)
+
+    def _prepare(self, lock: Path, wanted: Wanted) -> None:
+        """Make an exported lock fit for another Python than this one, unless it cannot be installed.
+
+        Raises:
+            ConfigurationError: It is not for the target's Python, or one of its projects is but a folder here.
+        """
+        from packaging.specifiers import SpecifierSet
+
+        table = read_toml(lock)
+        python = SpecifierSet(table.get("requires-python", ""))
+        # The target's patch version is not known: it may be the first or the last.
+        if not any(python.contains(f"{self.platform.python}.{patch}") for patch in (0, 99)):
+            raise ConfigurationError(
+                f"{wanted.source} is for Python {python}, and the target has {self.platform.python}",
+                hint="Change requires-python and lock again, or choose a target with another Python.",
+            )
+        for package in table.get("packages", []):
+            if "directory" in package:
+                name = package["name"]
+                raise ConfigurationError(
+                    f"{wanted.origins().get(name, name)} is a project on this machine, which has no wheel here",
+                    hint="Name its folder in [tool.wheelrun.package] also: then it travels as a wheel of its own.",
+                )
+        # uv would hold this against the Python that it runs with.
+        text = lock.read_text(encoding="utf-8")
+        lock.write_text(re.sub(r"^requires-python = .*\n", "", text, count=1, flags=re.MULTILINE), encoding="utf-8")
 
     def from_requirements(self, wanted: Wanted, target: Path) -> None:
         """Install what a requirements.txt pins; without hashes, also what that asks for."""
         lines = [line.text for line in wanted.pinned]
         if wanted.hashed:
-            self._install(wanted, target, ["--require-hashes", "-r", self._file("requirements.txt", lines)])
+            self._resolve(wanted, target, ["--require-hashes", "-r", self._file("requirements.txt", lines)])
             self._check(wanted, target)
         else:
             lines += [line.text for line in wanted.declared]
-            self._install(wanted, target, ["-r", self._file("requirements.txt", lines)])
+            self._resolve(wanted, target, ["-r", self._file("requirements.txt", lines)])
 
     def from_metadata(self, wanted: Wanted, target: Path) -> None:
         """Install what the wheels ask for, as it is newest now."""
         lines = [line.text for line in wanted.declared]
-        self._install(wanted, target, ["-r", self._file("requirements.txt", lines)])
+        self._resolve(wanted, target, ["-r", self._file("requirements.txt", lines)])
 
-    def _install(self, wanted: Wanted, target: Path, words: Iterable[str]) -> None:
+    def _resolve(self, wanted: Wanted, target: Path, words: Iterable[str]) -> None:
         # An override that is true nowhere takes a package out of the resolution, and what it alone would bring.
         absent = [f"{name} ; python_version < '0'" for name in sorted(LEFT_OUT | wanted.wheels)]
         overrides = ["--override", self._file("overrides.txt", absent)]
@@ -217,10 +245,11 @@ class Uv:
         if done.returncode == 0:
             return
         output = masked(done.output, self.environ)
+        words_alone = re.sub(r"[\s│├╰─▶×]+", " ", output)  # noqa: RUF001 - uv draws with it
         raise PackagingError(
             f"uv cannot bundle the dependencies for {self.platform}"
             f"{_named(wanted, output, self.environ) or f' from {wanted.source}'}",
-            hint=next((hint for pattern, hint in _HINTS.items() if re.search(pattern, output)), _DEFAULT_HINT),
+            hint=next((hint for pattern, hint in _HINTS.items() if re.search(pattern, words_alone)), _DEFAULT_HINT),
             detail=output,
         )
 
@@ -251,17 +280,3 @@ def _named(wanted: Wanted, output: str, environ: Mapping[str, str]) -> str:
     named |= {word.strip("-") for word in named} | {word.partition("-")[0] for word in named if word.endswith("-whl")}
     origins = [origin for name, origin in wanted.origins().items() if name in named]
     return masked(f": {', '.join(origins)}", environ) if origins else ""
-
-
-def _refuse_folders(lock: Path, wanted: Wanted) -> None:
-    """Refuse a lock with projects that are folders on this machine and do not travel as wheels."""
-    from wheelrun.packaging.declared import read_toml
-
-    packages = read_toml(lock).get("packages", [])
-    folders = [package for package in packages if "directory" in package]
-    if folders:
-        name = folders[0]["name"]
-        raise ConfigurationError(
-            f"{wanted.origins().get(name, name)} is a project on this machine, which has no wheel here",
-            hint="Name its folder in [tool.wheelrun.package] also: then it travels as a wheel of its own.",
-        )
