@@ -40,10 +40,14 @@ __all__ = ["Bundle", "Platform", "compiled_extensions", "fits", "make_bundle"]
 _KIND = "bundles"
 # Counts up whenever the same content would give another archive.
 _FORMAT = 1
-# Scripts name this machine's Python, locks are uv's, and what installers note says how and when, not what.
+# Scripts name this machine's Python, locks are uv's, and what installers note says how and when, not what. A
+# signature is of the RECORD that is written anew.
 _LEFT_OUT_FOLDERS = frozenset({"__pycache__"})
 _LEFT_OUT_TOPS = frozenset({"bin", ".lock", ".gitignore"})
-_INSTALLERS_MARKS = frozenset({"INSTALLER", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json"})
+_INSTALLERS_MARKS = frozenset(
+    {"INSTALLER", "RECORD.jws", "RECORD.p7s", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json"}
+)
+_RECORD = re.compile(r"[^/]+\.dist-info/RECORD")
 # The variables by which uv chooses where packages come from, and which.
 _UV_VARIABLES = re.compile(
     r"UV_(?:(?:DEFAULT_|EXTRA_|NO_)?INDEX(?:_URL|_STRATEGY)?|FIND_LINKS|CONFIG_FILE|NO_CONFIG|CONSTRAINT|OVERRIDE|EXCLUDE"
@@ -216,7 +220,7 @@ def _pack(tree: Path, out: Path) -> dict[str, Any]:
     files = dict(sorted(_files(tree)))
     with new_archive(temporary, None) as archive:
         for name, path in files.items():
-            if name.endswith(".dist-info/RECORD"):
+            if _RECORD.fullmatch(name):
                 archive.add_bytes(name, _record(path, files))
             else:
                 archive.add_file(name, path, executable=os.access(path, os.X_OK))
@@ -236,7 +240,9 @@ def _files(tree: Path) -> Iterator[tuple[str, Path]]:
         relative = Path(folder).relative_to(tree)
         top = _LEFT_OUT_TOPS if not relative.parts else frozenset[str]()
         folders[:] = [name for name in folders if name not in _LEFT_OUT_FOLDERS | top]
-        marks = _INSTALLERS_MARKS if relative.name.endswith(".dist-info") else frozenset[str]()
+        # A copy that a package brings inside itself is its own business.
+        own = len(relative.parts) == 1 and relative.name.endswith(".dist-info")
+        marks = _INSTALLERS_MARKS if own else frozenset[str]()
         for name in names:
             if name not in top | marks and not name.endswith((".pyc", ".pyo")):
                 yield (relative / name).as_posix(), Path(folder, name)
@@ -248,8 +254,3 @@ def _record(path: Path, files: Mapping[str, Path]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(row for row in rows if row and row[0] in files))
     return text.getvalue().encode()
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder

@@ -83,13 +83,15 @@ class Wanted:
     wheels: frozenset[str] = frozenset()
     content: str = ""
 
-    def origins(self) -> Mapping[str, str]:
-        """Return where each requirement comes from: PEP 503 name -> the line and its origin."""
-        found = {} if self.lock is None else _lines_of_lock(self.lock)
+    def origins(self) -> Mapping[str, Sequence[str]]:
+        """Return where each requirement comes from: PEP 503 name -> the lines that ask for it, with their origins."""
+        found: dict[str, list[str]] = {}
         for line in (*self.declared, *self.pinned):
             if line.name:
-                found[line.name] = f"{_HASH.split(line.text)[0].strip()} ({line.origin})"
-        return found
+                text = f"{_HASH.split(line.text)[0].strip()} ({line.origin})"
+                found.setdefault(line.name, []).append(text)
+        locked = {} if self.lock is None else _lines_of_lock(self.lock)
+        return {name: [text] for name, text in locked.items()} | found
 
 
 def read_wanted(project: Project, wheels: Sequence[Wheel]) -> Wanted | None:
@@ -114,7 +116,8 @@ def read_wanted(project: Project, wheels: Sequence[Wheel]) -> Wanted | None:
     read = _read_pinned(project, names)
     if read is not None:
         hashed = any(_HASH.search(line.text) for line in read.lines)
-        content = _digest(REQUIREMENTS, tuple(read.lines), *read.constraints, declared, names)
+        lines = "\n".join(line.text for line in read.lines)
+        content = _digest(REQUIREMENTS, lines, *read.constraints, declared, names)
         return Wanted(
             source=REQUIREMENTS,
             declared=declared,
@@ -228,6 +231,9 @@ def _read(path: Path, reading: _Reading) -> None:
         origin = f"{label}:{number}"
         option, value = split_option(text) if text.startswith("-") else ("", text)
         included = path.parent / value
+        if "://" in value and option not in {"", "-e", "--editable"}:
+            reading.lines.append(Line(text=text, origin=origin))
+            continue
         if option in {"-r", "--requirement", "-c", "--constraint"} and not included.is_file():
             raise ConfigurationError(
                 f"{origin} includes {value}, which is not there", hint="Correct the path, or remove the line."
@@ -237,6 +243,8 @@ def _read(path: Path, reading: _Reading) -> None:
         elif option in {"-c", "--constraint"}:
             reading.constraints.append(included.read_bytes())
             reading.lines.append(Line(text=f"-c {included.resolve()}", origin=origin))
+        elif option in {"-f", "--find-links"}:
+            reading.lines.append(Line(text=f"-f {included.resolve()}", origin=origin))
         elif not _is_travelling(option, value, origin, reading):
             reading.lines.append(Line(text=text, origin=origin))
 

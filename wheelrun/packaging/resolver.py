@@ -170,7 +170,7 @@ class Uv:
             if "directory" in package:
                 name = package["name"]
                 raise ConfigurationError(
-                    f"{wanted.origins().get(name, name)} is a project on this machine, which has no wheel here",
+                    f"{wanted.origins().get(name, [name])[0]} is a project on this machine, which has no wheel here",
                     hint="Name its folder in [tool.wheelrun.package] also: then it travels as a wheel of its own.",
                 )
         # uv would hold this against the Python that it runs with.
@@ -278,5 +278,5 @@ def _named(wanted: Wanted, output: str, environ: Mapping[str, str]) -> str:
     named = {re.sub(r"[-_.]+", "-", word).lower() for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", output)}
     # `name-1.0-py3-none-any.whl` in an address, `name==1.0.` at the end of a sentence.
     named |= {word.strip("-") for word in named} | {word.partition("-")[0] for word in named if word.endswith("-whl")}
-    origins = [origin for name, origin in wanted.origins().items() if name in named]
+    origins = [origin for name, lines in wanted.origins().items() if name in named for origin in lines]
     return masked(f": {', '.join(origins)}", environ) if origins else ""

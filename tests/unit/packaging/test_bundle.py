@@ -143,6 +143,8 @@ def test_what_is_in_the_archive(index, shop, env) -> None:
         "alpha",
         files={
             "alpha/__init__.py": "",
+            "alpha/_vendor/x-1.dist-info/INSTALLER": "pip",
+            "alpha/_vendor/x-1.dist-info/RECORD": "x.py,,\n",
             "alpha/__pycache__/__init__.cpython-311.pyc": "x",
             "alpha/run.sh": "#!/bin/sh\n",
             "alpha/stale.pyc": "x",
@@ -161,6 +163,8 @@ def test_what_is_in_the_archive(index, shop, env) -> None:
             "alpha-1.0.dist-info/entry_points.txt",
             "alpha-1.0.dist-info/licenses/LICENSE",
             "alpha/__init__.py",
+            "alpha/_vendor/x-1.dist-info/INSTALLER",
+            "alpha/_vendor/x-1.dist-info/RECORD",
             "alpha/run.sh",
             "alpha_more.py",
             "share/alpha/notes.txt",
@@ -168,6 +172,7 @@ def test_what_is_in_the_archive(index, shop, env) -> None:
         executable = [info.filename for info in archive.infolist() if (info.external_attr >> 16) & 0o111]
         assert executable == ["alpha/run.sh"]
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert archive.read("alpha/_vendor/x-1.dist-info/RECORD") == b"x.py,,\n"
         recorded = [line.split(",")[0] for line in archive.read("alpha-1.0.dist-info/RECORD").decode().splitlines()]
         assert recorded == archive.namelist()
 
@@ -409,6 +414,22 @@ def test_pinned_requirements(index, shop, env) -> None:
     assert ("beta", "1.0") in made(root, env).packages
 
 
+def test_options_in_requirements(index, new_index, shop, env, tmp_path: Path) -> None:
+    other = new_index("other")
+    other.add("alpha", requires=["beta", "gamma"])
+    index.add("beta", "1.0")
+    index.add("beta", "2.0")
+    root = shop("alpha")
+    near = root / "near"
+    near.mkdir()
+    index.add("gamma")
+    (index.folder / "gamma-1.0-py3-none-any.whl").rename(near / "gamma-1.0-py3-none-any.whl")
+    (index.folder / "limits.txt").write_text("beta<2\n", encoding="utf-8")
+    lines = (f"--extra-index-url {other.url}", "-f near", f"-c http://{index.host}/files/limits.txt", "alpha==1.0")
+    (root / "requirements.txt").write_text("\n".join((*lines, "-r requirements.txt")), encoding="utf-8")
+    assert made(root, env).packages == (("alpha", "1.0"), ("beta", "1.0"), ("gamma", "1.0"))
+
+
 def test_requirements_that_are_no_lock(index, shop, env) -> None:
     index.add("alpha")
     index.add("tool")
@@ -437,8 +458,10 @@ def test_a_conflict_of_two_projects(index, shop, env) -> None:
     index.add("alpha", "2.0")
     shop("alpha<2", name="lib", folder="lib")
     error = refused(PackagingError, shop("alpha>=2"), env, also=("../lib",))
-    assert "Python 3.11 on x86_64-manylinux_2_28" in error.message
-    assert "asked for by" in error.message
+    assert error.message == (
+        "uv cannot bundle the dependencies for Python 3.11 on x86_64-manylinux_2_28: "
+        "alpha>=2 (asked for by shop), alpha<2 (asked for by lib)"
+    )
     assert "alpha>=2" in error.detail
     assert "alpha<2" in error.detail
 
