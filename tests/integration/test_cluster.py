@@ -26,7 +26,7 @@ from wheelrun.runtime.jws import bearer_token
 pytestmark = pytest.mark.spark
 
 
-def until(condition, *, within=120.0):
+def until(condition, *, within=300.0):
     limit = time.monotonic() + within
     while not (found := condition()):
         assert time.monotonic() < limit, "it did not come about"
