@@ -17,7 +17,7 @@ from wheelrun.client import Client, Run
 TARGETS = {
     "local": lambda _: {},
     "local-parallel": lambda _: {"orchestrator": "local", "max_parallel_steps": 2},
-    "cluster": lambda request: request.getfixturevalue("spark_cluster")["cluster"],
+    "cluster": lambda request: request.getfixturevalue("spark_cluster").targets["cluster"],
 }
 
 WITH_SPARK = {"cluster"}
