@@ -55,7 +55,12 @@ def drive(table: Mapping[str, Any], code: Sequence[str]) -> int:
     logs = _own_logs()
     driver = identity()
     shelf: Shelf = HadoopShelf(ticket) if "://" in ticket.root else FolderShelf(ticket)
-    if not shelf.take(driver):
+    try:
+        taken = shelf.take(driver)
+    except WheelrunError as error:
+        sys.stderr.write(f"wheelrun: {error.message}\n")
+        return 1
+    if not taken:
         sys.stderr.write(f"wheelrun: run {ticket.run_id} was taken up by another driver; this one gives way\n")
         return TOO_LATE
     paths = shelf.root.run(ticket.run_id)
