@@ -53,28 +53,6 @@ class FolderRoot(Root):
                 return None
         return StoredFile(name=name, bytes=found.st_size, modified=found.st_mtime)
 
-    def put(self, source: Path, name: str) -> int:
-        """Put a file there whole or not at all, and return the bytes that were written; see `Root.put`."""
-        path = self._path(name)
-        size = source.stat().st_size
-        if self.keep(name, size=size):
-            return 0
-        with self._writing(path):
-            for last in (False,) * (_TRIES - 1) + (True,):
-                temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-                try:
-                    self._make(path.parent)
-                    shutil.copyfile(source, temporary)
-                    temporary.replace(path)
-                    break
-                except FileNotFoundError:  # the folder was just collected
-                    if last:
-                        raise
-                finally:
-                    with contextlib.suppress(OSError):
-                        temporary.unlink()
-        return size
-
     def write(self, name: str, content: bytes) -> None:
         """Write a small file, readable by its owner only; see `Root.write`."""
         path = self._path(name)
@@ -128,14 +106,31 @@ class FolderRoot(Root):
                 path.unlink()
         return sum(file.bytes for file in files)
 
+    def _send(self, source: Path, name: str) -> None:
+        path = self._path(name)
+        with self._writing(path):
+            for last in (False,) * (_TRIES - 1) + (True,):
+                temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+                try:
+                    self._make(path.parent)
+                    shutil.copyfile(source, temporary)
+                    temporary.replace(path)
+                    return
+                except FileNotFoundError:  # the folder was just collected
+                    if last:
+                        raise
+                finally:
+                    with contextlib.suppress(OSError):
+                        temporary.unlink()
+
     def _renew(self, name: str) -> None:
         # Another person's file cannot be touched; then it is that person's runs, found below the root, that keep it.
         with contextlib.suppress(FileNotFoundError, PermissionError):
             os.utime(self._path(name))
 
-    def _download(self, pairs: list[tuple[str, Path]]) -> None:
-        for name, target in pairs:
-            path = self._path(name)
+    def _download(self, pairs: list[tuple[StoredFile, Path]]) -> None:
+        for file, target in pairs:
+            path = self._path(file.name)
             with self._reading(path):
                 shutil.copyfile(path, target, follow_symlinks=False)
 

@@ -18,13 +18,14 @@ from urllib.parse import parse_qsl, unquote
 from wheelrun.errors import ClusterError, ConfigurationError, SubmissionError, UploadError
 from wheelrun.orchestrators.roots import Root, StoredFile, checked, is_older
 from wheelrun.orchestrators.storage_errors import BEYOND_THE_END, NO_BUCKET, explained, marks
-from wheelrun.runtime.masking import is_secret
+from wheelrun.runtime.masking import MASK, is_secret
 
 # fsspec's first name for each of these; in an object store a file appears whole, by one request.
 _OBJECT_STORES: Mapping[str, str] = {
     "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "abfs": "abfs", "abfss": "abfs", "az": "abfs", "memory": "memory",
 }  # fmt: skip
-_PACKAGES = {"s3": "wheelrun[s3]", "gs": "wheelrun[gcs]", "abfs": "wheelrun[azure]", "hdfs": "wheelrun[hdfs]"}
+# What implements it, and the extra of ours that brings it.
+_PACKAGES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "abfs": ("adlfs", "azure"), "hdfs": ("pyarrow", "hdfs")}
 _CREDENTIAL_OPTIONS = {"s3": ("key", "secret")}  # of implementations that do not look for them in the URL
 _TIMES = ("LastModified", "mtime", "last_modified", "updated", "created", "modificationTime")
 _MILLISECONDS = 1e11  # a time that is greater is not in seconds
@@ -32,6 +33,10 @@ _MAGIC = re.compile(r"[*?\[]")
 _AT_ONCE = 8
 _BATCH = 1000
 _FEW = 3
+# Seconds that a request may take, one with many parts, and the fewest bytes per second of one that carries a file.
+_SHORT = 60.0
+_LONG = 600.0
+_SLOWEST = 50_000
 
 USED = ".used"
 """A mark beside a file: it was found to be there and counts as written when the mark was."""
@@ -60,6 +65,9 @@ def open_remote(url: str, options: Mapping[str, Any]) -> RemoteRoot:
 class RemoteRoot(Root):
     """An artifact root behind a URL.
 
+    `put` costs one request where the file is and was written or used a moment ago, three where that is longer ago, and
+    three where the file is sent.
+
     Args:
         url: The URL, without credentials.
         filesystem: fsspec's implementation.
@@ -80,29 +88,17 @@ class RemoteRoot(Root):
         """Return what is known of a file, None if it is not there. One request; two if it is not there."""
         with self._reading(name):
             try:
-                facts = self._fs.info(self._path(name))
+                facts = self._ask("info", self._path(name))
             except FileNotFoundError as error:
                 if marks(error) & NO_BUCKET:
                     raise
                 return None
         return None if facts.get("type") == "directory" else _file(name, facts)
 
-    def put(self, source: Path, name: str) -> int:
-        """Put a file there whole or not at all, and return the bytes that were sent; see `Root.put`.
-
-        One request if it is there and was written or used a moment ago, three if it was not, three if it is sent.
-        """
-        size = source.stat().st_size
-        if self.keep(name, size=size):
-            return 0
-        with self._writing(name) as path:
-            self._fs.put_file(str(source), path)
-        return size
-
     def write(self, name: str, content: bytes) -> None:
         """Write a small file; see `Root.write`. One request."""
         with self._writing(name) as path:
-            self._fs.pipe_file(path, content)
+            self._ask("pipe_file", path, content)
 
     def read(self, name: str, *, start: int = 0, limit: int | None = None) -> bytes:
         """Return the bytes from `start` on, at most `limit`; see `Root.read`. One request."""
@@ -112,7 +108,8 @@ class RemoteRoot(Root):
         first = start if start or not self._has_folders else None
         with self._reading(name):
             try:
-                found = self._fs.cat_file(self._path(name), start=first, end=None if limit is None else start + limit)
+                end = None if limit is None else start + limit
+                found = self._ask("cat_file", self._path(name), seconds=_LONG, start=first, end=end)
             except FileNotFoundError as error:
                 if marks(error) & NO_BUCKET:
                     raise
@@ -129,7 +126,7 @@ class RemoteRoot(Root):
         with self._reading(folder):
             self._fs.invalidate_cache()
             try:
-                found = self._fs.ls(path, detail=False)
+                found = self._ask("ls", path, seconds=_LONG, detail=False)
             except (FileNotFoundError, NotADirectoryError) as error:
                 if marks(error) & NO_BUCKET:
                     raise
@@ -149,7 +146,7 @@ class RemoteRoot(Root):
         with self._doing(UploadError, name, "removed"):
             if self._has_folders and not _MAGIC.search(self._path(name)):
                 with contextlib.suppress(FileNotFoundError):
-                    self._fs.rm(self._path(name), recursive=True)
+                    self._ask("rm", self._path(name), seconds=_LONG, recursive=True)
             else:
                 self._remove(name, [f"{self._root}/{file.name}" for file in files])
         return sum(file.bytes for file in files)
@@ -160,7 +157,7 @@ class RemoteRoot(Root):
         with self._reading(name):
             self._fs.invalidate_cache()
             try:
-                found = self._fs.find(path, detail=True)
+                found = self._ask("find", path, seconds=_LONG, detail=True)
             except (FileNotFoundError, NotADirectoryError) as error:
                 if marks(error) & NO_BUCKET:
                     raise
@@ -181,24 +178,41 @@ class RemoteRoot(Root):
         if len(plain) <= _FEW:
             plain = []
         for start in range(0, len(plain), _BATCH):
-            self._fs.rm(plain[start : start + _BATCH])
+            self._ask("rm", plain[start : start + _BATCH], seconds=_LONG)
         for path in sorted({*paths} - {*plain}):
-            self._fs.rm_file(path)
+            self._ask("rm_file", path)
         if plain and {f"{self._root}/{file.name}" for file in self._found(name)} & {*plain}:  # s3fs does not tell
             raise PermissionError(name)
+
+    def _send(self, source: Path, name: str) -> None:
+        if self._kind == "memory":  # there a file that is put can be seen to grow
+            self.write(name, source.read_bytes())
+            return
+        with self._writing(name) as path:
+            self._ask("put_file", str(source), path, seconds=_SHORT + source.stat().st_size / _SLOWEST)
 
     def _renew(self, name: str) -> None:
         # A file cannot be touched in an object store, and to send it again is what is to be avoided.
         self.write(f"{name.rpartition('/')[0]}/{USED}".lstrip("/"), b"")
 
-    def _download(self, pairs: list[tuple[str, Path]]) -> None:
-        def get(pair: tuple[str, Path]) -> None:
-            name, target = pair
-            with self._reading(name):
-                self._fs.get_file(self._path(name), str(target))
+    def _download(self, pairs: list[tuple[StoredFile, Path]]) -> None:
+        def get(pair: tuple[StoredFile, Path]) -> None:
+            file, target = pair
+            with self._reading(file.name):
+                seconds = _SHORT + file.bytes / _SLOWEST
+                self._ask("get_file", self._path(file.name), str(target), seconds=seconds)
 
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch") as pool:
             list(pool.map(get, pairs))
+
+    def _ask(self, method: str, *arguments: Any, seconds: float | None = None, **options: Any) -> Any:
+        """Call a method of fsspec's implementation, for so long at most.
+
+        SDKs wait for long, again and again; and one whose request for leave to send is not answered waits for ever.
+        """
+        if self._fs.async_impl:  # those that are not have no such limit
+            options["timeout"] = _SHORT if seconds is None else seconds
+        return getattr(self._fs, method)(*arguments, **options)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{checked(name)}" if name else self._root
@@ -250,29 +264,25 @@ class RemoteRoot(Root):
 
 
 def _filesystem(url: str, public: str, kind: str, secret: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    package, extra = _PACKAGES.get(kind, (f"what implements {kind}://", "remote"))
+    hint = f"pip install 'wheelrun[{extra}]'"
     try:
         from fsspec.core import url_to_fs
     except ImportError:
-        raise _missing(public, kind, "fsspec") from None
+        raise ConfigurationError(f"artifact_root {public!r} needs fsspec, which is not installed", hint=hint) from None
     try:
         filesystem, path = url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
-        raise _missing(public, kind, error.name or "a package for it") from error
+        said = f"artifact_root {public!r} needs {package}, which is not installed"
+        raise ConfigurationError(said, hint=hint) from error
     except (ValueError, TypeError) as error:
-        said = str(error).replace(secret, "****") if secret else str(error)
+        said = str(error).replace(secret, MASK) if secret else str(error)
         raise ConfigurationError(
             f"artifact_root {public!r} cannot be used: {said}", hint="a folder, s3://, gs://, abfs:// or hdfs://"
         ) from error
     except Exception as error:
         raise explained(error, ClusterError, f"{public} cannot be opened", kind, secret) from error
     return filesystem, path
-
-
-def _missing(url: str, kind: str, package: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"artifact_root {url!r} needs {package}, which is not installed",
-        hint=f"pip install '{_PACKAGES.get(kind, 'wheelrun[remote]')}'",
-    )
 
 
 def _without_credentials(scheme: str, rest: str, kind: str) -> tuple[str, str, str]:

@@ -111,13 +111,20 @@ class Root(ABC):
     def stat(self, name: str) -> StoredFile | None:
         """Return what is known of a file, None if it is not there."""
 
-    @abstractmethod
     def put(self, source: Path, name: str) -> int:
         """Put a file there whole or not at all, and return the bytes that were sent.
 
         A file of the same size that is there already stays, and nothing is sent: names are content-addressed. What was
         put is not collected within the next hour, so that a run that refers to it can be recorded meanwhile.
         """
+        size = source.stat().st_size
+        try:
+            if self.keep(name, size=size):
+                return 0
+        except ClusterError as error:
+            raise UploadError(error.message, hint=error.hint) from error
+        self._send(source, name)
+        return size
 
     @abstractmethod
     def write(self, name: str, content: bytes) -> None:
@@ -150,7 +157,7 @@ class Root(ABC):
         if not files:
             raise FileNotFoundError(f"{self.place(folder)} is not there")
         start = len(folder) + 1 if folder else 0
-        pairs = [(file.name, into / self._inside(file.name[start:], folder)) for file in files]
+        pairs = [(file, into / self._inside(file.name[start:], folder)) for file in files]
         into.mkdir(parents=True, exist_ok=True)
         whole = into.resolve()
         for _, target in pairs:
@@ -214,11 +221,15 @@ class Root(ABC):
         return f"{self.url.rstrip('/')}/{name}" if name else self.url
 
     @abstractmethod
+    def _send(self, source: Path, name: str) -> None:
+        """Put a file there, in place of one that may be there, whole or not at all."""
+
+    @abstractmethod
     def _renew(self, name: str) -> None:
         """Make a file count as written now."""
 
     @abstractmethod
-    def _download(self, pairs: list[tuple[str, Path]]) -> None:
+    def _download(self, pairs: list[tuple[StoredFile, Path]]) -> None:
         """Copy files here, each to its path, whose folder is there."""
 
     def _inside(self, relative: str, folder: str) -> Path:
