@@ -7,12 +7,8 @@ refers to is ever removed:
   whoever's run it is. What looks like a digest there counts, wherever in the document it stands. One that cannot be
   read ends the collection.
 - Only what has the form of wheelrun's own names is looked at, and of that only what the storage says was written, or
-  found in use by a submission (`Root.put`, `Root.keep`), more than an hour ago by its own clock. A submission puts its
-  wheels, then its deployment.json, within seconds; when it finds a wheel that is older than half an hour there, it
-  first marks it as used and then looks again whether it is there. So a wheel that a submission relies on is either
-  too young, or referred to.
-- Each thing is looked at once more right before it is removed. What is left of the race is the time that this one
-  request takes, and only for a wheel that nobody used within the hour and that no run refers to.
+  found in use by a submission, more than an hour ago by its own clock. A submission's wheels are younger than that from
+  when it puts or finds them until its deployment.json is there; `wheelrun.orchestrators.leases` tells how.
 - Folders of runs go only when that is asked for, and the run has ended and is unknown to this machine's store.
 """
 
@@ -29,7 +25,8 @@ from itertools import groupby
 from typing import TypeVar
 
 from wheelrun.errors import ClusterError
-from wheelrun.orchestrators.roots import KEPT, NAMES, Root, StoredFile, is_older
+from wheelrun.orchestrators.leases import KEPT, take
+from wheelrun.orchestrators.roots import NAMES, Root, StoredFile, is_older
 from wheelrun.runtime.events import fold, parse
 
 _SHELVES = ("wheels", "bundles")
@@ -113,7 +110,8 @@ def collect(
     for item in unreferenced(
         root, wheels_in_use=wheels_in_use, runs_in_use=runs_in_use, runs_older_than=runs_older_than, now=now
     ):
-        size = root.delete(item.name, before=now - KEPT)
+        remove = take if _SHELVED.match(f"{item.name}/.") else Root.delete
+        size = remove(root, item.name, before=now - KEPT)
         if size is not None:
             removed.append(Item(name=item.name, bytes=size))
     return removed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from wheelrun.errors import ClusterError, UploadError
@@ -67,14 +67,17 @@ class FolderRoot(Root):
             stream.seek(start)
             return stream.read(-1 if limit is None else limit)
 
-    def names(self, folder: str) -> list[str]:
-        """Return the names in a folder; see `Root.names`."""
+    def children(self, folder: str) -> Mapping[str, StoredFile | None]:
+        """Return what is directly in a folder; see `Root.children`."""
         path = self._path(folder)
+        found: dict[str, StoredFile | None] = {}
         with self._reading(path):
             try:
-                return sorted(child.name for child in path.iterdir() if not child.name.startswith("."))
+                for child in path.iterdir():
+                    found[child.name] = None if child.is_dir() else self.stat(f"{folder}/{child.name}".lstrip("/"))
             except (FileNotFoundError, NotADirectoryError):
-                return []
+                return {}
+        return found
 
     def files(self, folder: str) -> list[StoredFile]:
         """Return every file below a folder; see `Root.files`."""
@@ -106,6 +109,15 @@ class FolderRoot(Root):
                 path.unlink()
         return sum(file.bytes for file in files)
 
+    def remove(self, names: Collection[str]) -> None:
+        """Remove files, and the folders that this leaves empty; see `Root.remove`."""
+        for path in map(self._path, names):
+            with self._writing(path, "removed"):
+                path.unlink(missing_ok=True)
+        for folder in {self._path(name).parent for name in names} - {self._folder}:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+
     def _send(self, source: Path, name: str) -> None:
         path = self._path(name)
         with self._writing(path):
@@ -122,11 +134,6 @@ class FolderRoot(Root):
                 finally:
                     with contextlib.suppress(OSError):
                         temporary.unlink()
-
-    def _renew(self, name: str) -> None:
-        # Another person's file cannot be touched; then it is that person's runs, found below the root, that keep it.
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            os.utime(self._path(name))
 
     def _download(self, pairs: list[tuple[StoredFile, Path]]) -> None:
         for file, target in pairs:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
@@ -37,9 +37,6 @@ _FEW = 3
 _SHORT = 60.0
 _LONG = 600.0
 _SLOWEST = 50_000
-
-USED = ".used"
-"""A mark beside a file: it was found to be there and counts as written when the mark was."""
 
 
 def open_remote(url: str, options: Mapping[str, Any]) -> RemoteRoot:
@@ -120,19 +117,15 @@ class RemoteRoot(Root):
                 raise
         return bytes(found)
 
-    def names(self, folder: str) -> list[str]:
-        """Return the names in a folder; see `Root.names`. One request for each 1,000."""
+    def children(self, folder: str) -> Mapping[str, StoredFile | None]:
+        """Return what is directly in a folder; see `Root.children`. One request for each 1,000."""
         path = self._path(folder)
-        with self._reading(folder):
-            self._fs.invalidate_cache()
-            try:
-                found = self._ask("ls", path, seconds=_LONG, detail=False)
-            except (FileNotFoundError, NotADirectoryError) as error:
-                if marks(error) & NO_BUCKET:
-                    raise
-                return []
-        names = {name.rstrip("/")[len(path) + 1 :] for name in found if name.startswith(f"{path}/")}
-        return sorted(name for name in names if name and not name.startswith("."))
+        start = len(self._root) + 1
+        return {
+            name.rpartition("/")[2]: None if facts.get("type") == "directory" else _file(name[start:], facts)
+            for name, facts in self._listed("ls", folder, path).items()
+            if name.startswith(f"{path}/") and not name.endswith("/")
+        }
 
     def files(self, folder: str) -> list[StoredFile]:
         """Return every file below a folder; see `Root.files`. One request for each 1,000."""
@@ -143,46 +136,57 @@ class RemoteRoot(Root):
         files = self._found(checked(name, whole=False))
         if before is not None and not all(is_older(file, before) for file in files):
             return None
+        names = {file.name for file in files}
         with self._doing(UploadError, name, "removed"):
             if self._has_folders and not _MAGIC.search(self._path(name)):
                 with contextlib.suppress(FileNotFoundError):
                     self._ask("rm", self._path(name), seconds=_LONG, recursive=True)
             else:
-                self._remove(name, [f"{self._root}/{file.name}" for file in files])
+                self.remove(names)
+            if len(names) > _FEW and any(file.name in names for file in self._found(name)):
+                raise PermissionError(name)  # s3fs does not tell what became of many
         return sum(file.bytes for file in files)
+
+    def remove(self, names: Collection[str]) -> None:
+        """Remove files; see `Root.remove`. One request for each; many go at once, and are not looked after."""
+        for name in names:
+            if self._has_folders:  # elsewhere a name that leads out is one like any other
+                checked(name, whole=False)
+        paths = sorted(f"{self._root}/{name}" for name in names)
+        # fsspec would read these as patterns.
+        single = [path for path in paths if _MAGIC.search(path) or len(paths) <= _FEW]
+        many = [path for path in paths if path not in single]
+        with self._doing(UploadError, min(names, default=""), "removed"):
+            for start in range(0, len(many), _BATCH):
+                self._ask("rm", many[start : start + _BATCH])
+            for path in single:
+                with contextlib.suppress(FileNotFoundError):
+                    self._ask("rm_file", path)
 
     def _found(self, name: str) -> list[StoredFile]:
         """Return every file below a folder, or the file of that name."""
         path = self._path(name)
-        with self._reading(name):
-            self._fs.invalidate_cache()
-            try:
-                found = self._ask("find", path, seconds=_LONG, detail=True)
-            except (FileNotFoundError, NotADirectoryError) as error:
-                if marks(error) & NO_BUCKET:
-                    raise
-                return []
         start = len(self._root) + 1
         return sorted(
             (
                 _file(each[start:], facts)
-                for each, facts in found.items()
+                for each, facts in self._listed("find", name, path).items()
                 if f"{each}/".startswith(f"{path}/") and not each.endswith("/") and facts.get("type") != "directory"
             ),
             key=lambda file: file.name,
         )
 
-    def _remove(self, name: str, paths: list[str]) -> None:
-        """Remove files: many at a time, but few, and those whose names would be read as patterns, one by one."""
-        plain = [path for path in paths if not _MAGIC.search(path)]
-        if len(plain) <= _FEW:
-            plain = []
-        for start in range(0, len(plain), _BATCH):
-            self._ask("rm", plain[start : start + _BATCH], seconds=_LONG)
-        for path in sorted({*paths} - {*plain}):
-            self._ask("rm_file", path)
-        if plain and {f"{self._root}/{file.name}" for file in self._found(name)} & {*plain}:  # s3fs does not tell
-            raise PermissionError(name)
+    def _listed(self, method: str, name: str, path: str) -> dict[str, Mapping[str, Any]]:
+        """List a folder by a method of fsspec's; nothing if it is missing."""
+        with self._reading(name):
+            self._fs.invalidate_cache()
+            try:
+                found = self._ask(method, path, seconds=_LONG, detail=True)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                if marks(error) & NO_BUCKET:
+                    raise
+                return {}
+        return found if isinstance(found, dict) else {facts["name"].rstrip("/"): facts for facts in found}
 
     def _send(self, source: Path, name: str) -> None:
         if self._kind == "memory":  # there a file that is put can be seen to grow
@@ -190,10 +194,6 @@ class RemoteRoot(Root):
             return
         with self._writing(name) as path:
             self._ask("put_file", str(source), path, seconds=_SHORT + source.stat().st_size / _SLOWEST)
-
-    def _renew(self, name: str) -> None:
-        # A file cannot be touched in an object store, and to send it again is what is to be avoided.
-        self.write(f"{name.rpartition('/')[0]}/{USED}".lstrip("/"), b"")
 
     def _download(self, pairs: list[tuple[StoredFile, Path]]) -> None:
         def get(pair: tuple[StoredFile, Path]) -> None:

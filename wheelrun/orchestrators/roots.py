@@ -8,22 +8,17 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wheelrun.errors import ClusterError, ConfigurationError, SubmissionError, UploadError
+from wheelrun.orchestrators.leases import keep
 from wheelrun.runtime.layout import ArtifactRoot
 
 NAMES = ArtifactRoot(Path())
 """The layout's names below any root: `NAMES.run(run_id).events.as_posix()`."""
-
-KEPT = 3600.0
-"""Seconds for which what was put, or found by `put` or `keep`, is safe from being collected."""
-
-# Younger files are as good as new: at least half of `KEPT` is left of their time.
-_FRESH = KEPT / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +110,7 @@ class Root(ABC):
         """Put a file there whole or not at all, and return the bytes that were sent.
 
         A file of the same size that is there already stays, and nothing is sent: names are content-addressed. What was
-        put is not collected within the next hour, so that a run that refers to it can be recorded meanwhile.
+        put is not collected within the next half an hour: what refers to it has to be written by then, or before.
         """
         size = source.stat().st_size
         try:
@@ -138,9 +133,13 @@ class Root(ABC):
             FileNotFoundError: There is no such file.
         """
 
-    @abstractmethod
     def names(self, folder: str) -> list[str]:
         """Return the names in a folder, sorted, without hidden ones (marks, temporary files); none if it is missing."""
+        return sorted(name for name in self.children(folder) if not name.startswith("."))
+
+    @abstractmethod
+    def children(self, folder: str) -> Mapping[str, StoredFile | None]:
+        """Return what is directly in a folder by its name there, None for a folder; nothing if it is missing."""
 
     @abstractmethod
     def files(self, folder: str) -> list[StoredFile]:
@@ -177,14 +176,12 @@ class Root(ABC):
         """
 
     def keep(self, name: str, *, size: int | None = None) -> bool:
-        """Whether a file is there (with that size); if so, it is not collected within the next hour."""
-        found = self.stat(name)
-        if found is None or size not in (None, found.bytes):
-            return False
-        if found.modified is not None and abs(time.time() - found.modified) < _FRESH:
-            return True
-        self._renew(name)
-        return self.exists(name)  # looked at again: it may have been collected just before it was renewed
+        """Whether a file is there (with that size); if so, it is not collected soon, as if it had been put."""
+        return keep(self, name, size=size)
+
+    @abstractmethod
+    def remove(self, names: Collection[str]) -> None:
+        """Remove files; those that are not there are passed over."""
 
     def clock(self) -> float:
         """Return the time by the clock that stamps what is written here, in seconds since the epoch."""
@@ -223,10 +220,6 @@ class Root(ABC):
     @abstractmethod
     def _send(self, source: Path, name: str) -> None:
         """Put a file there, in place of one that may be there, whole or not at all."""
-
-    @abstractmethod
-    def _renew(self, name: str) -> None:
-        """Make a file count as written now."""
 
     @abstractmethod
     def _download(self, pairs: list[tuple[StoredFile, Path]]) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import os
 import threading
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wheelrun.orchestrators.roots import Root
+from wheelrun.orchestrators import remote_root
+from wheelrun.orchestrators.roots import Root, StoredFile
 
 
 @dataclass
@@ -107,3 +111,25 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Root:
         return Root.open(f"memory://{uuid.uuid4().hex}/über root")
     server = request.getfixturevalue("s3")
     return server.root(f"s3://{server.bucket()}/über root")
+
+
+@pytest.fixture
+def age(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Make files two hours old: on this machine they are, of others the storage is made to say so."""
+    then, old = time.time() - 7200, set()
+    real = remote_root._file
+
+    def file(name: str, facts: Mapping[str, Any]) -> StoredFile:
+        found = real(name, facts)
+        return dataclasses.replace(found, modified=then) if name in old else found
+
+    monkeypatch.setattr(remote_root, "_file", file)
+
+    def made_old(root: Root, *names: str) -> None:
+        for name in names:
+            if root.is_local:
+                os.utime(root.local / name, (then, then))
+            else:
+                old.add(name)
+
+    return made_old

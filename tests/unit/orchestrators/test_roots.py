@@ -14,8 +14,8 @@ import pytest
 
 from wheelrun.errors import ClusterError, ConfigurationError, UploadError
 from wheelrun.orchestrators import remote_root
-from wheelrun.orchestrators.remote_root import USED
-from wheelrun.orchestrators.roots import KEPT, Root, StoredFile
+from wheelrun.orchestrators.leases import USED
+from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.storage_errors import explained
 from wheelrun.runtime.layout import OWN_MARK
 
@@ -212,34 +212,6 @@ def test_delete_leaves_what_is_younger(root):
     assert not root.exists("runs/1/a")
 
 
-def test_what_was_found_counts_as_written(root, source, monkeypatch):
-    root.put(source, WHEEL)
-    made_old(root, WHEEL, monkeypatch)
-    folder = WHEEL.rpartition("/")[0]
-    assert max(file.modified for file in root.files(folder)) < root.clock() - KEPT
-    assert not root.keep(WHEEL, size=8)
-    assert not root.keep(f"{folder}/other.whl")
-    assert max(file.modified for file in root.files(folder)) < root.clock() - KEPT
-    assert root.put(source, WHEEL) == 0
-    assert max(file.modified for file in root.files(folder)) > root.clock() - KEPT / 2
-    assert root.names(folder) == [WHEEL.rpartition("/")[2]]
-
-
-def made_old(root: Root, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make one file two hours old: on disk it is, elsewhere the storage is made to say so."""
-    then = time.time() - 7200
-    if root.is_local:
-        os.utime(root.local / name, (then, then))
-        return
-    real = remote_root._file
-
-    def file(each: str, facts: dict) -> StoredFile:
-        found = real(each, facts)
-        return StoredFile(name=each, bytes=found.bytes, modified=then) if each == name else found
-
-    monkeypatch.setattr(remote_root, "_file", file)
-
-
 def test_a_root_that_can_be_written_is_fine(root):
     assert root.check() is None
     assert root.problem() is None
@@ -419,13 +391,13 @@ def bucket(s3):
     return s3.root(f"s3://{s3.bucket()}/root")
 
 
-def test_requests_of_put(s3, bucket, source, monkeypatch):
-    bucket.check()  # the first one connects
-    assert s3.asked(lambda: bucket.put(source, WHEEL)) == ["HEAD 404", "GET 200", "PUT 200"]
-    assert s3.asked(lambda: bucket.put(source, WHEEL)) == ["HEAD 200"]
-    made_old(bucket, WHEEL, monkeypatch)
-    assert s3.asked(lambda: bucket.put(source, WHEEL)) == ["HEAD 200", "PUT 200", "HEAD 200"]
+def test_requests_of_put(s3, bucket, source, age):
+    assert s3.asked(lambda: bucket.put(source, WHEEL)) == ["GET 200", "GET 200", "PUT 200"]
+    assert s3.asked(lambda: bucket.put(source, WHEEL)) == ["GET 200"]
+    age(bucket, WHEEL)
+    assert s3.asked(lambda: bucket.put(source, WHEEL)) == ["GET 200", "PUT 200", "GET 200"]
     assert s3.bodies == 0
+    assert s3.asked(lambda: bucket.put(source, WHEEL)) == ["GET 200"]
 
 
 def test_requests_of_a_follower(s3, bucket):
