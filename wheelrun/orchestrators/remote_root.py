@@ -83,9 +83,9 @@ class RemoteRoot(Root):
 
     def stat(self, name: str) -> StoredFile | None:
         """Return what is known of a file, None if it is not there. One request; two if it is not there."""
-        with self._reading(name):
+        with self._reading(name) as path:
             try:
-                facts = self._ask("info", self._path(name))
+                facts = self._ask("info", path)
             except FileNotFoundError as error:
                 if marks(error) & NO_BUCKET:
                     raise
@@ -103,10 +103,10 @@ class RemoteRoot(Root):
             return b""
         # Without a start, s3fs asks for the size first; with one, files of other storages must be able to seek.
         first = start if start or not self._has_folders else None
-        with self._reading(name):
+        with self._reading(name) as path:
             try:
                 end = None if limit is None else start + limit
-                found = self._ask("cat_file", self._path(name), seconds=_LONG, start=first, end=end)
+                found = self._ask("cat_file", path, seconds=_LONG, start=first, end=end)
             except FileNotFoundError as error:
                 if marks(error) & NO_BUCKET:
                     raise
@@ -119,11 +119,10 @@ class RemoteRoot(Root):
 
     def children(self, folder: str) -> Mapping[str, StoredFile | None]:
         """Return what is directly in a folder; see `Root.children`. One request for each 1,000."""
-        path = self._path(folder)
-        start = len(self._root) + 1
+        path, start = self._path(folder), len(self._root) + 1
         return {
             name.rpartition("/")[2]: None if facts.get("type") == "directory" else _file(name[start:], facts)
-            for name, facts in self._listed("ls", folder, path).items()
+            for name, facts in self._listed("ls", folder).items()
             if name.startswith(f"{path}/") and not name.endswith("/")
         }
 
@@ -137,10 +136,10 @@ class RemoteRoot(Root):
         if before is not None and not all(is_older(file, before) for file in files):
             return None
         names = {file.name for file in files}
-        with self._doing(UploadError, name, "removed"):
-            if self._has_folders and not _MAGIC.search(self._path(name)):
+        with self._doing(UploadError, name, "removed") as path:
+            if self._has_folders and not _MAGIC.search(path):
                 with contextlib.suppress(FileNotFoundError):
-                    self._ask("rm", self._path(name), seconds=_LONG, recursive=True)
+                    self._ask("rm", path, seconds=_LONG, recursive=True)
             else:
                 self.remove(names)
             if len(names) > _FEW and any(file.name in names for file in self._found(name)):
@@ -156,7 +155,7 @@ class RemoteRoot(Root):
         # fsspec would read these as patterns.
         single = [path for path in paths if _MAGIC.search(path) or len(paths) <= _FEW]
         many = [path for path in paths if path not in single]
-        with self._doing(UploadError, min(names, default=""), "removed"):
+        with self._doing(UploadError, "", "written"):
             for start in range(0, len(many), _BATCH):
                 self._ask("rm", many[start : start + _BATCH])
             for path in single:
@@ -165,20 +164,19 @@ class RemoteRoot(Root):
 
     def _found(self, name: str) -> list[StoredFile]:
         """Return every file below a folder, or the file of that name."""
-        path = self._path(name)
-        start = len(self._root) + 1
+        path, start = self._path(name), len(self._root) + 1
         return sorted(
             (
                 _file(each[start:], facts)
-                for each, facts in self._listed("find", name, path).items()
+                for each, facts in self._listed("find", name).items()
                 if f"{each}/".startswith(f"{path}/") and not each.endswith("/") and facts.get("type") != "directory"
             ),
             key=lambda file: file.name,
         )
 
-    def _listed(self, method: str, name: str, path: str) -> dict[str, Mapping[str, Any]]:
+    def _listed(self, method: str, name: str) -> dict[str, Mapping[str, Any]]:
         """List a folder by a method of fsspec's; nothing if it is missing."""
-        with self._reading(name):
+        with self._reading(name) as path:
             self._fs.invalidate_cache()
             try:
                 found = self._ask(method, path, seconds=_LONG, detail=True)
@@ -198,9 +196,8 @@ class RemoteRoot(Root):
     def _download(self, pairs: list[tuple[StoredFile, Path]]) -> None:
         def get(pair: tuple[StoredFile, Path]) -> None:
             file, target = pair
-            with self._reading(file.name):
-                seconds = _SHORT + file.bytes / _SLOWEST
-                self._ask("get_file", self._path(file.name), str(target), seconds=seconds)
+            with self._reading(file.name) as path:
+                self._ask("get_file", path, str(target), seconds=_SHORT + file.bytes / _SLOWEST)
 
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch") as pool:
             list(pool.map(get, pairs))
@@ -220,8 +217,8 @@ class RemoteRoot(Root):
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[str]:
         """Give the path to write to: the file's own in an object store, else one that then takes its name."""
-        path = self._path(checked(name, whole=False))
-        with self._doing(UploadError, name, "written"):
+        checked(name, whole=False)
+        with self._doing(UploadError, name, "written") as path:
             if not self._has_folders:
                 yield path
                 return
@@ -245,14 +242,18 @@ class RemoteRoot(Root):
             self._fs.rm_file(path)  # HDFS does not rename onto a file that is there
             self._fs.mv(temporary, path)
 
-    def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
+    def _reading(self, name: str) -> contextlib.AbstractContextManager[str]:
         return self._doing(ClusterError, name, "read")
 
     @contextlib.contextmanager
-    def _doing(self, kind: type[SubmissionError], name: str, done: str) -> Iterator[None]:
-        """Turn what the storage raises into `kind`; a file that is not there stays a FileNotFoundError when read."""
+    def _doing(self, kind: type[SubmissionError], name: str, done: str) -> Iterator[str]:
+        """Give a name's path, and turn what the storage raises into `kind`.
+
+        A file that is not there stays a FileNotFoundError when it is read.
+        """
+        path = self._path(name)
         try:
-            yield
+            yield path
         except SubmissionError:
             raise
         except Exception as error:

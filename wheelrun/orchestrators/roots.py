@@ -190,7 +190,7 @@ class Root(ABC):
         try:
             found = self.stat(name)
         finally:
-            self.delete(name)
+            self.remove([name])
         return time.time() if found is None or found.modified is None else found.modified
 
     def check(self) -> str | None:
@@ -204,7 +204,7 @@ class Root(ABC):
         try:
             self.write(name, content)
             came_back = self.read(name)
-            self.delete(name)
+            self.remove([name])
         except SubmissionError as error:
             return error
         except FileNotFoundError:
