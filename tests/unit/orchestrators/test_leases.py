@@ -168,7 +168,7 @@ def test_nothing_is_lost_where_both_go_on_and_on(tmp_path, source, age):
     thread = threading.Thread(target=collector)
     thread.start()
     try:
-        for _ in range(60):
+        for _ in range(30):
             root.put(source, WHEEL)
             seen = passes[0]
             while passes[0] < seen + 2 and thread.is_alive():  # a whole pass that began after it was put
