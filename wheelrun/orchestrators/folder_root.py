@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from wheelrun.errors import ClusterError, UploadError
@@ -14,7 +14,7 @@ from wheelrun.orchestrators.roots import Root, StoredFile, checked, is_older
 from wheelrun.runtime.layout import OWN_MARK, write_atomically
 
 # How often a file is written while others remove its folder.
-_TRIES = 5
+_TRIES = 20
 
 
 class FolderRoot(Root):
@@ -56,9 +56,7 @@ class FolderRoot(Root):
     def write(self, name: str, content: bytes) -> None:
         """Write a small file, readable by its owner only; see `Root.write`."""
         path = self._path(name)
-        with self._writing(path):
-            self._make(path.parent)
-            write_atomically(path, content)
+        self._make(path, lambda: write_atomically(path, content))
 
     def read(self, name: str, *, start: int = 0, limit: int | None = None) -> bytes:
         """Return the bytes from `start` on, at most `limit`; see `Root.read`."""
@@ -120,20 +118,17 @@ class FolderRoot(Root):
 
     def _send(self, source: Path, name: str) -> None:
         path = self._path(name)
-        with self._writing(path):
-            for last in (False,) * (_TRIES - 1) + (True,):
-                temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-                try:
-                    self._make(path.parent)
-                    shutil.copyfile(source, temporary)
-                    temporary.replace(path)
-                    return
-                except FileNotFoundError:  # the folder was just collected
-                    if last:
-                        raise
-                finally:
-                    with contextlib.suppress(OSError):
-                        temporary.unlink()
+
+        def copy() -> None:
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+            try:
+                shutil.copyfile(source, temporary)
+                temporary.replace(path)
+            finally:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+
+        self._make(path, copy)
 
     def _download(self, pairs: list[tuple[StoredFile, Path]]) -> None:
         for file, target in pairs:
@@ -144,10 +139,19 @@ class FolderRoot(Root):
     def _path(self, name: str, *, whole: bool = True) -> Path:
         return self._folder / checked(name, whole=whole)
 
-    def _make(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (self._folder / OWN_MARK).exists():
-            (self._folder / OWN_MARK).touch(mode=0o600)
+    def _make(self, path: Path, make: Callable[[], None]) -> None:
+        """Make a file's folder, and then the file; again where others remove the empty folder in between."""
+        with self._writing(path):
+            for left in reversed(range(_TRIES)):
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    make()
+                    break
+                except (FileNotFoundError, FileExistsError):
+                    if not left:
+                        raise
+            if not (self._folder / OWN_MARK).exists():
+                (self._folder / OWN_MARK).touch(mode=0o600)
 
     @contextlib.contextmanager
     def _writing(self, path: Path, done: str = "written") -> Iterator[None]:
