@@ -25,6 +25,10 @@ _GIVE_CREDENTIALS = {
     "abfs": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_CONNECTION_STRING",
     "hdfs": "kinit",
 }
+_OTHERWISE = {
+    "": "is artifact_root what it should be?",
+    "hdfs": "set JAVA_HOME and HADOOP_HOME, and CLASSPATH to what `hadoop classpath --glob` prints",
+}
 _CREDENTIALS = "{credentials}"
 _MESSAGE_LIMIT = 300
 _CHAIN_LIMIT = 10
@@ -52,9 +56,10 @@ _TROUBLES = (
         "this machine's clock is wrong", "set the clock; the storage refuses requests from other times",
         "RequestTimeTooSkewed",
     ),
+    _trouble("there is no such profile", "set AWS_PROFILE to one that is configured", "ProfileNotFound"),
     _trouble(
         "no credentials were found", _CREDENTIALS,
-        "NoCredentialsError PartialCredentialsError CredentialRetrievalError ProfileNotFound NoAuthTokenError"
+        "NoCredentialsError PartialCredentialsError CredentialRetrievalError NoAuthTokenError"
         " TokenRetrievalError SSOTokenLoadError DefaultCredentialsError CredentialUnavailableError",
     ),
     _trouble(
@@ -111,7 +116,9 @@ def explained(
     if secret:
         said = said.replace(secret, MASK)
     name = type(error).__name__
-    return kind(f"{doing}: {name}: {said}" if said else f"{doing}: {name}", hint="is artifact_root what it should be?")
+    return kind(
+        f"{doing}: {name}: {said}" if said else f"{doing}: {name}", hint=_OTHERWISE.get(protocol, _OTHERWISE[""])
+    )
 
 
 def marks(error: BaseException) -> frozenset[str]:
