@@ -584,3 +584,9 @@ def test_a_file_that_cannot_be_renamed_leaves_nothing(hadoop_like, monkeypatch):
     with pytest.raises(UploadError, match="no room left"):
         hadoop_like.write("runs/1/a", b"x")
     assert hadoop_like.files("") == []
+
+
+def test_only_one_can_create_a_file(root):
+    assert root.create("claims/1", b"me")
+    assert not root.create("claims/1", b"you")
+    assert root.read("claims/1") == b"me"
