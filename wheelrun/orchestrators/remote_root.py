@@ -6,6 +6,7 @@ Requests are what this costs, so each method says how many it makes of an object
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -17,7 +18,7 @@ from urllib.parse import parse_qsl, unquote
 
 from wheelrun.errors import ClusterError, ConfigurationError, SubmissionError, UploadError
 from wheelrun.orchestrators.roots import Root, StoredFile, checked, is_older
-from wheelrun.orchestrators.storage_errors import BEYOND_THE_END, NO_BUCKET, explained, marks
+from wheelrun.orchestrators.storage_errors import BEYOND_THE_END, GIVE_CREDENTIALS, NO_BUCKET, explained, marks
 from wheelrun.runtime.masking import MASK, is_secret
 
 # fsspec's first name for each of these; in an object store a file appears whole, by one request.
@@ -26,6 +27,7 @@ _OBJECT_STORES: Mapping[str, str] = {
 }  # fmt: skip
 # What implements it, and the extra of ours that brings it.
 _PACKAGES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "abfs": ("adlfs", "azure"), "hdfs": ("pyarrow", "hdfs")}
+_LOGGERS = ("fsspec", "s3fs", "gcsfs", "adlfs", "azure")
 _CREDENTIAL_OPTIONS = {"s3": ("key", "secret")}  # of implementations that do not look for them in the URL
 _TIMES = ("LastModified", "mtime", "last_modified", "updated", "created", "modificationTime")
 _MILLISECONDS = 1e11  # a time that is greater is not in seconds
@@ -290,6 +292,8 @@ def _filesystem(url: str, public: str, kind: str, secret: str, options: Mapping[
         from fsspec.core import url_to_fs
     except ImportError:
         raise ConfigurationError(f"artifact_root {public!r} needs fsspec, which is not installed", hint=hint) from None
+    for name in _LOGGERS:  # what nobody listens to would go to standard error, tracebacks and all
+        logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         filesystem, path = url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
@@ -297,9 +301,8 @@ def _filesystem(url: str, public: str, kind: str, secret: str, options: Mapping[
         raise ConfigurationError(said, hint=hint) from error
     except (ValueError, TypeError) as error:
         said = str(error).replace(secret, MASK) if secret else str(error)
-        raise ConfigurationError(
-            f"artifact_root {public!r} cannot be used: {said}", hint="a folder, s3://, gs://, abfs:// or hdfs://"
-        ) from error
+        hint = GIVE_CREDENTIALS.get(kind, "set it to a folder, or to a URL: s3://, gs://, abfs://, hdfs://")
+        raise ConfigurationError(f"artifact_root {public!r} cannot be used: {said}", hint=hint) from error
     except Exception as error:
         raise explained(error, ClusterError, f"{public} cannot be opened", kind, secret) from error
     return filesystem, path
