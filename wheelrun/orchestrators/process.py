@@ -68,6 +68,9 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
     session: ClassVar[str] = "own"
     """Where the worker's Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`."""
 
+    patience: float = 60.0
+    """Seconds that a session's server is tried for when it is away."""
+
     @property
     def config(self) -> ProcessConfig:
         """The typed settings."""
@@ -89,6 +92,11 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
     def command(self, deployment: Deployment, request: Request, root: ArtifactRoot) -> tuple[str, ...]:
         """Return the command that runs the steps, or nothing if the supervisor's worker runs them itself."""
         del deployment, request, root
+        return ()
+
+    def archives(self, deployment: Deployment, root: ArtifactRoot) -> tuple[str, ...]:
+        """Return the wheels' files that the session is given, if it is to be given any."""
+        del deployment, root
         return ()
 
     def check_machine(self, deployment: Deployment, stack: Stack) -> None:
@@ -264,6 +272,8 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
             cache_dir=str(cache_dir(self.environ)),
             scratch=str(scratch),
             session=self.session,
+            archives=self.archives(deployment, root),
+            patience=self.patience,
             command=self.command(deployment, request, root),
         )
         yield {"scratch": str(scratch)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import sys
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wheelrun.deployment import Deployment, StepSpec
 from wheelrun.errors import ConfigurationError
@@ -29,15 +30,18 @@ from wheelrun.runtime.explain import explain
 from wheelrun.runtime.graph import Decision, decide
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths
 from wheelrun.runtime.scripts import run_script
-from wheelrun.runtime.session import active_context, application_id
+from wheelrun.runtime.session import application_id, cancel_jobs, group_jobs
 from wheelrun.runtime.surroundings import environment, flush, only_this_process
 from wheelrun.runtime.values import decode, resolve
 from wheelrun.signatures import session_parameters, spark_session
 from wheelrun.states import ErrorInfo, RunState
 
+if TYPE_CHECKING:
+    from wheelrun.runtime.sessions import Session
+
 
 class SessionLostError(Exception):
-    """The JVM died under a step; this process cannot run any more Spark."""
+    """What the session runs on died under a step; this process cannot run any more Spark."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +58,8 @@ class Execution:
         logs: The files that take this process's output, stdout and stderr; the run's own by default.
         sleep: Waits between attempts.
         ready: Called when a step's code was imported and is about to be called: waits for the JVM, if one was started.
-        session_alive: Whether the JVM that was started for this process still runs.
+        session_alive: Whether what this process's session runs on is still there.
+        session_lost: What has happened when it is not, and what to do.
         states: Each step's state; filled from the events that are there.
         attempts: How many attempts each step has had.
     """
@@ -69,6 +74,7 @@ class Execution:
     sleep: Callable[[float], None] = time.sleep
     ready: Callable[[], None] = lambda: None
     session_alive: Callable[[], bool] = lambda: True
+    session_lost: tuple[str, str] = ("", "")
     states: dict[str, RunState] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     _keys: Mapping[str, str] = field(default_factory=dict)
@@ -90,6 +96,10 @@ class Execution:
         """The run's paths."""
         return self.root.run(self.run_id)
 
+    def attach(self, session: Session) -> None:
+        """Have the steps wait for a session, and look after it when one fails."""
+        self.ready, self.session_alive, self.session_lost = session.ready, session.is_alive, session.lost
+
     def run_all(self) -> RunState:
         """Run every step that has not ended, and tell the run's end; raises as `run_steps` does."""
         self.run_steps()
@@ -99,7 +109,7 @@ class Execution:
         """Run every step that has not ended.
 
         Raises:
-            SessionLostError: the JVM died; the steps that are left need another process.
+            SessionLostError: what the session runs on died; the steps that are left need another process.
         """
         self.log.emit("run", state=RunState.RUNNING)
         if self.deployment.max_parallel_steps > 1:
@@ -180,7 +190,9 @@ class Execution:
                 outputs = self._attempt(spec, attempt)
             except BaseException as error:
                 lost = not self.session_alive()
-                info = explain(error, spec, code=self.code, source_root=self.source_root, jvm_died=lost)
+                info = explain(
+                    error, spec, code=self.code, source_root=self.source_root, lost=self.session_lost if lost else None
+                )
                 delay = self._settle(spec, attempt, info)
                 if isinstance(error, KeyboardInterrupt):  # whoever runs this process knows whether it was the user's
                     raise
@@ -266,7 +278,7 @@ class Execution:
         self.ready()
 
         def body() -> list[dict[str, Any]]:
-            _group_jobs(self.run_id, spec.name)
+            group_jobs(self.run_id, spec.name)
             run_script(spec.function, self.deployment.argv, self.code)
             return []
 
@@ -282,7 +294,7 @@ class Execution:
         sys.argv = [spec.function, *self.deployment.argv]
 
         def body() -> list[dict[str, Any]]:
-            _group_jobs(self.run_id, spec.name)
+            group_jobs(self.run_id, spec.name)
             arguments = {name: decode(tree, self._load) for name, tree in spec.arguments.items()}
             return self._save(spec, _called(function, {**arguments, **session}))
 
@@ -318,13 +330,8 @@ class Execution:
             sys.stderr.write(f"wheelrun: warning: {message}\n")
 
     def _cancel_jobs(self, spec: StepSpec) -> Callable[[], None]:
-        def cancel() -> None:
-            context = active_context()
-            if context is not None:
-                with contextlib.suppress(Exception):  # the JVM may be the reason for the timeout
-                    context.cancelJobGroup(f"{self.run_id}:{spec.name}")
-
-        return cancel
+        alone = self.deployment.max_parallel_steps == 1
+        return functools.partial(cancel_jobs, self.run_id, spec.name, alone=alone)
 
     def _offsets(self) -> dict[str, int]:
         """Return how long the run's log files are now: where in them this step's part starts or ends."""
@@ -376,9 +383,3 @@ def _called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         if error.code in (None, 0):
             return None
         raise
-
-
-def _group_jobs(run_id: str, step: str) -> None:
-    context = active_context()
-    if context is not None:
-        context.setJobGroup(f"{run_id}:{step}", step, interruptOnCancel=True)

@@ -30,7 +30,8 @@ class Launch:
         cache_dir: Where a Java shim may be kept.
         scratch: A folder for the processes' temporary files; it goes when they do.
         session: Where the Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`.
-        archives: The wheels as archives, for a session that is given them.
+        archives: The wheels' own files, for a session that is given them.
+        patience: Seconds that a server which is away is tried for.
         logs: The files that take the worker's output, stdout and stderr; the run's own by default.
         command: What runs the steps in the worker's place, if anything.
     """
@@ -47,6 +48,7 @@ class Launch:
     scratch: str = ""
     session: str = "own"
     archives: tuple[str, ...] = ()
+    patience: float = 60.0
     logs: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
 

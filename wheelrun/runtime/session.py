@@ -8,10 +8,12 @@ does.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -136,10 +138,49 @@ def active_context() -> Any:
     return getattr(context, "_active_spark_context", None)
 
 
+def active_remote() -> Any:
+    """Return the process's session on a Connect server, the thread's own if it has one, else None."""
+    kind = getattr(sys.modules.get("pyspark.sql.connect.session"), "SparkSession", None)
+    if kind is None:
+        return None
+    return kind.getActiveSession() or kind._get_default_session()  # noqa: SLF001 - `active` raises where there is none
+
+
 def application_id() -> str | None:
-    """Return the id of the active Spark application, or None."""
+    """Return the id of the active Spark application, or of the session on a Connect server, or None."""
     context = active_context()
-    return context.applicationId if context is not None and context._jsc is not None else None  # noqa: SLF001
+    if context is not None:
+        return context.applicationId if context._jsc is not None else None  # noqa: SLF001
+    session = active_remote()
+    return None if session is None else str(session.session_id)
+
+
+def group_of(run_id: str, step: str) -> str:
+    """Return the name by which the jobs of a step are found."""
+    return f"{run_id}:{step}".replace(",", "_")  # a tag of Connect has no comma
+
+
+def group_jobs(run_id: str, step: str) -> None:
+    """Mark the jobs that this thread starts from now on as those of a step."""
+    context, group = active_context(), group_of(run_id, step)
+    if context is not None:
+        context.setJobGroup(group, step, interruptOnCancel=True)
+    elif (session := active_remote()) is not None:
+        for tag in tuple(session.getTags()):
+            if tag.startswith(f"{run_id}:"):
+                session.removeTag(tag)
+        session.addTag(group)
+
+
+def cancel_jobs(run_id: str, step: str, *, alone: bool) -> None:
+    """Cancel the jobs of a step; if it is alone in this process, also those that it has started in other threads."""
+    context, group = active_context(), group_of(run_id, step)
+    if context is not None:
+        with contextlib.suppress(Exception):  # the JVM may be the reason for the timeout
+            context.cancelJobGroup(group)
+    elif (session := active_remote()) is not None:
+        interrupt = session.interruptAll if alone else functools.partial(session.interruptTag, group)
+        threading.Thread(target=interrupt, daemon=True).start()  # the server may be the reason for the timeout
 
 
 def jvm_is_alive(gateway: Gateway | None) -> bool:

@@ -36,13 +36,6 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
     root = ArtifactRoot(Path(launch.artifact_root))
     code = tuple(Path(folder) for folder in launch.code)
     log = EventLog(root.run(launch.run_id).events, also=events)
-    try:
-        session = SESSIONS[launch.session](launch, deployment)
-    except WheelrunError as error:
-        info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
-        so_far = fold([spec.name for spec in deployment.steps], EventReader(root.run(launch.run_id).events).read())
-        end(log, so_far, RunState.FAILED, info)
-        return 0
     source_root = Path(launch.source_root) if launch.source_root else None
     execution = Execution(
         deployment=deployment,
@@ -52,9 +45,15 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
         code=code,
         source_root=source_root,
         logs=tuple(map(Path, launch.logs)),
-        ready=session.ready,
-        session_alive=session.is_alive,
     )
+    try:
+        session = SESSIONS[launch.session](launch, deployment, execution.warn)
+    except WheelrunError as error:
+        info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
+        so_far = fold([spec.name for spec in deployment.steps], EventReader(root.run(launch.run_id).events).read())
+        end(log, so_far, RunState.FAILED, info)
+        return 0
+    execution.attach(session)
     if source_root is not None:
         tell_reads(source_root, code, execution.warn, own=(root.path,))
     try:
