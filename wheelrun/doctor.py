@@ -9,35 +9,17 @@ import importlib.metadata
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wheelrun.client import Client
 from wheelrun.config import Stack, cache_dir, data_dir, resolve_stack
 from wheelrun.errors import ConfigurationError, UsageError, WheelrunError
+from wheelrun.findings import Finding
+from wheelrun.probe import probe
 
 OLDEST_PYTHON = (3, 10)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one check found.
-
-    Attributes:
-        check: What was looked at.
-        ok: Whether it is as it has to be.
-        detail: What is there, or what is wrong.
-        remedy: What to do about it; None if nothing has to be done.
-        traceback: The user's traceback, where their code raised.
-    """
-
-    check: str
-    ok: bool
-    detail: str
-    remedy: str | None = None
-    traceback: str | None = None
 
 
 def examine(
@@ -45,6 +27,8 @@ def examine(
     entry: str | None = None,
     params: Mapping[str, Any] | None = None,
     *,
+    target: str | None = None,
+    deep: bool = False,
     on_check: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Finding]:
     """Check everything, and yield what was found as soon as it is known.
@@ -53,6 +37,8 @@ def examine(
         client: The project and its configuration.
         entry: An entry to import from the built wheel.
         params: Parameters for the entry; without them only its import is checked.
+        target: Only this target is checked, not all.
+        deep: Whether to run a probe on the target, too.
         on_check: Called with what is looked at next.
     """
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
@@ -67,7 +53,10 @@ def examine(
     ]
     if entry is not None:
         checks.append(("entry", lambda: _entry(client, entry, params or {})))
-    checks.append(("targets", lambda: _targets(client)))
+    names = [target] if target else list(client.settings.targets)
+    checks.append(("targets", lambda: _targets(client, names)))
+    if deep:
+        checks.append((f"probe of {target or client.settings.target}", lambda: probe(client, target)))
     for name, check in checks:
         on_check(name)
         try:
@@ -231,8 +220,8 @@ def _in_wheel(client: Client, entry: str) -> str:
     return entry
 
 
-def _targets(client: Client) -> Iterator[Finding]:
-    for name in client.settings.targets:
+def _targets(client: Client, names: Sequence[str]) -> Iterator[Finding]:
+    for name in names:
         check = f"target {name}"
         try:
             stack = resolve_stack(client.settings, name, environ=client.environ)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.group("cache", short_help="Show and prune the cache of built wheels.")
 def command() -> None:
-    """Show and prune the cache of built wheels, which all your projects share."""
+    """Show and prune the cache of built wheels and bundles, which all your projects share."""
 
 
 @command.command("show", cls=Verb)
@@ -46,10 +46,10 @@ def show(output: str) -> None:
     if entries:
         now = time.time()
         rows = [
-            (entry.kind, str(entry.meta.get("wheel", "damaged")), words.size(entry.size), words.ago(entry.used_at, now))
+            (entry.kind, entry.file or "damaged", words.size(entry.size), words.ago(entry.used_at, now))
             for entry in entries
         ]
-        out_table(("KIND", "WHEEL", "SIZE", "USED"), rows)
+        out_table(("KIND", "FILE", "SIZE", "USED"), rows)
         out()
     count = words.many(len(entries), "entry", "entries")
     out(f"{cache.root}: {count}, {words.size(total)} of {words.size(cache.max_bytes)}")

@@ -13,7 +13,7 @@ from wheelrun.cli.options import KeyValue, Verb, client_of, options, output_opti
 from wheelrun.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from wheelrun.doctor import Finding
+    from wheelrun.findings import Finding
 
 
 @click.command("doctor", cls=Verb, short_help="Check this machine, the project and its targets.")
@@ -22,10 +22,20 @@ if TYPE_CHECKING:
     click.option(
         "-p", "--param", "params", type=KeyValue(), multiple=True, metavar="K=V", help="A parameter of ENTRY."
     ),
+    click.option("-t", "--target", metavar="NAME", help="Check only this target; by default all."),
+    click.option("--deep", is_flag=True, help="Run a probe on the target: what its driver and executors have."),
     project_option(),
     output_option,
 )
-def command(entry: str | None, params: tuple[tuple[str, str], ...], project: Path | None, output: str) -> int:
+def command(
+    *,
+    entry: str | None,
+    params: tuple[tuple[str, str], ...],
+    target: str | None,
+    deep: bool,
+    project: Path | None,
+    output: str,
+) -> int:
     """Check Python, Java, Spark, the project and each target, and say what to do about what is wrong.
 
     With ENTRY, build the wheel and import ENTRY from it, with the working tree off the path. Exits with 3 if something
@@ -34,7 +44,7 @@ def command(entry: str | None, params: tuple[tuple[str, str], ...], project: Pat
     from wheelrun.doctor import examine
 
     findings = []
-    for finding in examine(client_of(project), entry, pairs(params), on_check=_busy):
+    for finding in examine(client_of(project), entry, pairs(params), target=target, deep=deep, on_check=_busy):
         findings.append(finding)
         if output == "text":
             _clear()

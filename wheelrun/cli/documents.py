@@ -118,6 +118,7 @@ def cache_document(cache: WheelCache, entries: Sequence[CacheEntry]) -> dict[str
                 "kind": entry.kind,
                 "key": entry.key,
                 "wheel": entry.meta.get("wheel"),
+                "bundle": entry.meta.get("bundle"),
                 "bytes": entry.size,
                 "used_at": instant(entry.used_at),
             }

@@ -12,12 +12,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from wheelrun.config import Settings, cache_dir, load_settings
+from wheelrun.cluster.offered import targets
+from wheelrun.config import Settings, cache_dir, load_settings, with_targets
 from wheelrun.errors import ConfigurationError
 from wheelrun.packaging.builder import BuildResult
 from wheelrun.packaging.builder import build as build_project
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.project import PackageSettings, Project, find_root, load_project
+
+CLUSTER = "wheelrun cluster up"
+"""Where the targets of the cluster on this machine were configured, for messages."""
 
 
 class Workspace:
@@ -52,14 +56,17 @@ class Workspace:
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """The project's configuration; without a project, the user's own."""
+        """The project's configuration; without a project, the user's own.
+
+        Below both lie the targets of the cluster on this machine, while it is up.
+        """
         try:
             root = self.root
         except ConfigurationError:
             if self._given is not None:
                 raise
             root = self._cwd
-        return load_settings(root, self.environ)
+        return with_targets(load_settings(root, self.environ), targets(self.environ), CLUSTER)
 
     @functools.cached_property
     def project(self) -> Project:

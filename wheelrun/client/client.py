@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 
 from wheelrun.client.building import Workspace, main_file
 from wheelrun.client.compiling import Compilation
+from wheelrun.client.pythons import TargetPythons, check_python
+from wheelrun.client.results import result_of
 from wheelrun.client.run import Run
 from wheelrun.config import Stack, data_dir, resolve_stack, validate
 from wheelrun.config.remotes import given_again, without_secrets
@@ -20,17 +21,14 @@ from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ConfigurationError, RunCancelledError, StoreError, UsageError, WheelrunError
 from wheelrun.orchestrators import registry
 from wheelrun.orchestrators.base import BaseOrchestrator
-from wheelrun.orchestrators.contract import Request, local_path
+from wheelrun.orchestrators.contract import Request
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, reference
 from wheelrun.packaging.builder import BuildResult
 from wheelrun.packaging.wheel import Wheel
-from wheelrun.runtime import artifacts
 from wheelrun.runtime.alive import RunLock, is_held
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
-from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.masking import is_secret, public
 from wheelrun.runtime.tracebacks import said_by
-from wheelrun.runtime.values import decode
 from wheelrun.states import ErrorInfo, RunState
 from wheelrun.store import RunRecord, RunStore
 
@@ -42,6 +40,10 @@ class Prepared:
     request: Request
     build: BuildResult
     deployment: Deployment
+
+
+SURVEY = "wheelrun.runtime.survey:survey"
+"""The entry of a run that looks at its target."""
 
 
 class Client(Workspace):
@@ -108,6 +110,8 @@ class Client(Workspace):
             raise
         deployment = compilation.result().with_settings(timeout=stack.timeout)
         orchestrator.check(deployment)
+        if python := self._python_of(orchestrator, stack, entry, on_stage):
+            check_python(self.project, python, stack.name)
         with self._submission() as submitter:
             record, created = self.store.create(self._record(deployment, stack, idempotency_key, submitter))
             if not created:
@@ -267,16 +271,7 @@ class Client(Workspace):
 
     def result_of(self, record: RunRecord) -> Any:
         """Return what a run's entry returned, from its artifacts."""
-        deployment = self._recorded_deployment(record)
-        paths = ArtifactRoot(local_path(record.artifact_root)).run(record.id)
-        states = {step.name: step.state for step in record.steps}
-
-        def load(_tag: str, content: Any) -> Any:
-            step, output = content
-            return artifacts.load(paths.output(step, output)) if states[step].is_success else None
-
-        with _importable(Path(record.project)):
-            return decode(deployment.result, load)
+        return result_of(record, self._recorded_deployment(record))
 
     def _compile(
         self,
@@ -301,6 +296,42 @@ class Client(Workspace):
             python=stack.config.get("python"),
             environ={**self.environ, **stack.environment},
         )
+
+    def _python_of(
+        self,
+        orchestrator: BaseOrchestrator,
+        stack: Stack,
+        entry: str | Callable[..., Any],
+        on_stage: Callable[[str], None],
+    ) -> str | None:
+        """Return the version of a target's Python where it is another machine's: remembered, or asked for now."""
+        key = orchestrator.python_key()
+        if key is None or entry == SURVEY:
+            return None
+        pythons = TargetPythons(data_dir(self.environ) / "pythons")
+        found = pythons.get(key)
+        if found is None:
+            on_stage(f"asking {stack.name} for its Python")
+            found = self.survey(stack.name, executors=False)["driver"]["python"]
+            pythons.put(key, found)
+        return found
+
+    def survey(self, target: str | None = None, *, distributions: Sequence[str] = (), executors: bool = True) -> Any:
+        """Look at a target from inside, by a run of its own: what driver and executors have.
+
+        Args:
+            target: The target's name; by default the configured one.
+            distributions: Names of distributions whose versions are asked for.
+            executors: Whether to start Spark there and ask the executors too.
+
+        Returns:
+            What `wheelrun.runtime.survey.survey` returns.
+
+        Raises:
+            WheelrunError: the run could not be made, or failed.
+        """
+        params = {"distributions": list(distributions), "executors": executors}
+        return self.submit(SURVEY, params, target=target, name="survey").result()
 
     def _package(
         self,
@@ -503,19 +534,6 @@ def _refuse_missing(deployment: Deployment, built: BuildResult) -> None:
 
 def _wheel_table(wheel: Wheel) -> dict[str, Any]:
     return {"path": str(wheel.path), "name": wheel.name, "version": wheel.version, "digest": wheel.digest}
-
-
-@contextlib.contextmanager
-def _importable(root: Path) -> Iterator[None]:
-    """Make a project's modules importable while its values are read back."""
-    added = [str(root), str(root / "src")]
-    sys.path.extend(added)
-    try:
-        yield
-    finally:
-        for entry in added:
-            with contextlib.suppress(ValueError):
-                sys.path.remove(entry)
 
 
 __all__ = ["Client", "Prepared", "WheelRef", "entry_of"]

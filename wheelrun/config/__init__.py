@@ -8,8 +8,8 @@ reads them (`validate`), so that pydantic loads only where such a model does.
 
 from __future__ import annotations
 
-from wheelrun.config.places import cache_dir, data_dir, home, user_config_file
-from wheelrun.config.settings import LOCAL, PackageTable, Settings, TargetTable, load_settings
+from wheelrun.config.places import cache_dir, data_dir, data_path, home, user_config_file
+from wheelrun.config.settings import LOCAL, PackageTable, Settings, TargetTable, load_settings, with_targets
 from wheelrun.config.stack import Stack, resolve_stack, validate
 from wheelrun.config.units import parse_duration, parse_size
 
@@ -21,6 +21,7 @@ __all__ = [
     "TargetTable",
     "cache_dir",
     "data_dir",
+    "data_path",
     "home",
     "load_settings",
     "parse_duration",
@@ -28,4 +29,5 @@ __all__ = [
     "resolve_stack",
     "user_config_file",
     "validate",
+    "with_targets",
 ]

@@ -26,12 +26,17 @@ def data_dir(environ: Mapping[str, str] = os.environ) -> Path:
     Raises:
         ConfigurationError: It cannot be made.
     """
+    return _made(data_path(environ), "WHEELRUN_HOME")
+
+
+def data_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the same folder, which need not exist."""
     base = home(environ)
     if base is None:
         import platformdirs
 
-        return _made(platformdirs.user_data_path("wheelrun", appauthor=False), "WHEELRUN_HOME")
-    return _made(base / "data", "WHEELRUN_HOME")
+        return platformdirs.user_data_path("wheelrun", appauthor=False)
+    return base / "data"
 
 
 def cache_dir(environ: Mapping[str, str] = os.environ) -> Path:

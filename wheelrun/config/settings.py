@@ -121,6 +121,22 @@ def load_settings(root: Path, environ: Mapping[str, str] = os.environ) -> Settin
     )
 
 
+def with_targets(settings: Settings, targets: Mapping[str, Mapping[str, Any]], where: str) -> Settings:
+    """Return the settings with further targets; one that the files name stays as it is.
+
+    Args:
+        settings: What `load_settings` returned.
+        targets: A table for each name.
+        where: Where they come from, for messages.
+    """
+    if not targets:
+        return settings
+    added = {name: target_table(table, where, Path()) for name, table in targets.items()}
+    return replace(
+        settings, targets={**settings.targets, **{k: v for k, v in added.items() if k not in settings.targets}}
+    )
+
+
 def _project_table(root: Path) -> tuple[Path | None, str, Mapping[str, Any]]:
     """Return the project's file, how messages call the place in it, and what stands there."""
     own, pyproject = root / "wheelrun.toml", root / "pyproject.toml"

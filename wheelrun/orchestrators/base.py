@@ -16,6 +16,7 @@ from wheelrun.config import Stack
 from wheelrun.deployment import Deployment, StepSpec
 from wheelrun.errors import ConfigurationError, WheelrunError
 from wheelrun.orchestrators.contract import Capabilities, LogLine, PlaceholderRun, Request, RunHandle, local_path
+from wheelrun.orchestrators.roots import Root
 from wheelrun.runtime import artifacts
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.runtime.events import EventLog
@@ -232,6 +233,10 @@ class BaseOrchestrator(ABC):
         del stack
         return deployment.wheel is not None
 
+    def python_key(self) -> str | None:
+        """Return what tells the Python of this target from others, None if it is this process's own or known."""
+        return None
+
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check the target; each check is its name, what is wrong (None if nothing), and the remedy."""
         del stack
@@ -255,6 +260,8 @@ class BaseOrchestrator(ABC):
         """Tell the steps whose outputs are cached; return whether that leaves nothing to launch."""
         if not self.config.supports_client_side_caching or self._run_id is None:
             return False
+        if not Root.open(stack.artifact_root).is_local:
+            return False  # what is cached behind a URL is looked up by the driver
         root = ArtifactRoot(local_path(stack.artifact_root))
         paths = root.run(self._run_id)
         keys = deployment.step_keys()

@@ -41,6 +41,9 @@ class ConnectConfig(ProcessConfig):
     token_file: Path | None = Field(
         default=None, description="A file with the token, which only its owner may read; relative to the project"
     )
+    cluster_root: str | None = Field(
+        default=None, description="What the server calls the artifact root, if not what it is called here"
+    )
     patience: float = Field(
         default=60.0, gt=0, description="Seconds that a step waits for a server that has gone away before it fails"
     )
@@ -69,6 +72,11 @@ class ConnectOrchestrator(ProcessOrchestrator):
     def patience(self) -> float:  # type: ignore[override]
         """Seconds that the server is tried for when it is away."""
         return self.config.patience
+
+    @property
+    def frames(self) -> str:  # type: ignore[override]
+        """The artifact root as the server reaches it."""
+        return (self.config.cluster_root or "").rstrip("/")
 
     @property
     def remote(self) -> Remote:

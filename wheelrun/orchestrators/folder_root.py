@@ -82,6 +82,19 @@ class FolderRoot(Root):
             self._make(path.parent)
             write_atomically(path, content)
 
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a small file that must not be there, readable by its owner only; see `Root.create`."""
+        path = self._path(name)
+        with self._writing(path):
+            self._make(path.parent)
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                return False
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+        return True
+
     def read(self, name: str, *, start: int = 0, limit: int | None = None) -> bytes:
         """Return the bytes from `start` on, at most `limit`; see `Root.read`."""
         path = self._path(name)

@@ -71,6 +71,9 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
     patience: float = 60.0
     """Seconds that a session's server is tried for when it is away."""
 
+    frames: str = ""
+    """The artifact root as Spark reaches it, if not as it is called here."""
+
     @property
     def config(self) -> ProcessConfig:
         """The typed settings."""
@@ -274,6 +277,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
             session=self.session,
             archives=self.archives(deployment, root),
             patience=self.patience,
+            frames=self.frames,
             command=self.command(deployment, request, root),
         )
         yield {"scratch": str(scratch)}

@@ -104,6 +104,19 @@ class RemoteRoot(Root):
         with self._writing(name) as path:
             self._fs.pipe_file(path, content)
 
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a small file that must not be there; see `Root.create`. Storages that cannot tell are asked first."""
+        if self.exists(name):
+            return False
+        with self._writing(name) as path:
+            try:
+                self._fs.pipe_file(path, content, mode="create")
+            except FileExistsError:
+                return False
+            except (TypeError, NotImplementedError):  # an older fsspec, or a storage without the condition
+                self._fs.pipe_file(path, content)
+        return True
+
     def read(self, name: str, *, start: int = 0, limit: int | None = None) -> bytes:
         """Return the bytes from `start` on, at most `limit`; see `Root.read`. One request."""
         if limit == 0:

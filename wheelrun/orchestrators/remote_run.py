@@ -8,7 +8,6 @@ start will run any step, whenever it comes.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -85,23 +84,16 @@ class RemoteRun:
 
     def reopen(self, steps: Sequence[str]) -> None:
         """Tell that the run goes on: these steps start over."""
-        path = self.root.local / self.names.events
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "ab") as stream:
-            stream.write(line("resume", time.time(), {"steps": list(steps)}))
+        name, event = self.names.events.as_posix(), line("resume", time.time(), {"steps": list(steps)})
+        before = self.root.read(name) if self.root.exists(name) else b""
+        self.root.write(name, before + event)  # nobody else writes now: the driver before has ended
 
     def revoke(self, start: int) -> bool:
         """Make sure that no driver of a start will run anything; return False if one has begun."""
-        path = self.root.local / self.names.claim(start)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text(encoding="utf-8") == REVOKED
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(REVOKED)
-        return True
+        name = self.names.claim(start).as_posix()
+        if self.root.create(name, REVOKED.encode()):
+            return True
+        return self.root.read(name).decode() == REVOKED
 
     def ask_to_end(self, start: int) -> None:
         """Ask the driver of a start to cancel the run."""

@@ -124,6 +124,10 @@ class Root(ABC):
         """Write a small file, in place of the one before, so that it is there whole or not at all."""
 
     @abstractmethod
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a small file that must not be there; return False, and leave it, if it is."""
+
+    @abstractmethod
     def read(self, name: str, *, start: int = 0, limit: int | None = None) -> bytes:
         """Return the bytes from `start` on, at most `limit`; none where the file is not so long (yet).
 

@@ -80,15 +80,31 @@ class Shipment:
         """Where log4j's settings lie, as the cluster names it."""
         return f"{self.root}/{self._beside('log4j2.properties')}"
 
-    def ticket(self, run_id: str, start: int, isolation: str) -> Ticket:
-        """Return what the driver of a start of the run is told."""
+    def ticket(
+        self,
+        run_id: str,
+        start: int,
+        *,
+        conf: Mapping[str, str] | None = None,
+        step_conf: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Ticket:
+        """Return what the driver of a start of the run is told.
+
+        Args:
+            run_id: The run's id.
+            start: Which start this is, from 1.
+            conf: Where each step has an application: the Spark settings of all of them. No secrets.
+            step_conf: What single steps have besides.
+        """
         return Ticket(
             root=self.root,
             run_id=run_id,
             deployment_id=self.deployment.digest,
             start=start,
             code=self.code,
-            isolation=isolation,
+            isolation="pipeline" if conf is None else "step",
+            conf=conf or {},
+            step_conf=step_conf or {},
         )
 
     def send(self, root: Root, wheels: Sequence[Wheel], run_id: str) -> int:
@@ -110,6 +126,8 @@ class Shipment:
         given = conf.get(options, "")
         if "log4j" in given or "spark.log.level" in conf:
             return dict(conf)
+        if "://" in self.root:  # log4j reads its settings before there is a file system
+            return {**conf, "spark.log.level": "WARN"}
         return {**conf, options: f"-Dlog4j2.configurationFile={self.log_settings} {given}".strip()}
 
     def _beside(self, name: str) -> str:

@@ -112,15 +112,15 @@ class ArchiveWriter:
 
 
 @contextmanager
-def new_archive(path: Path, dist_info: str) -> Iterator[ArchiveWriter]:
-    """Write the wheel `path` under a temporary name; it takes its own when the `with` block ends well.
+def new_archive(path: Path, dist_info: str | None) -> Iterator[ArchiveWriter]:
+    """Write the archive `path` under a temporary name; it takes its own when the `with` block ends well.
 
     Args:
-        path: The wheel.
-        dist_info: The archive's dist-info folder, where RECORD goes.
+        path: The archive.
+        dist_info: A wheel's dist-info folder, where RECORD goes; None for an archive that is no wheel.
 
     Raises:
-        PackagingError: The wheel cannot be written, a file cannot be read, or a name is refused.
+        PackagingError: The archive cannot be written, a file cannot be read, or a name is refused.
     """
     temporary: Path | None = None
     try:
@@ -131,7 +131,8 @@ def new_archive(path: Path, dist_info: str) -> Iterator[ArchiveWriter]:
             try:
                 writer = ArchiveWriter(archive)
                 yield writer
-                writer.add_record(f"{dist_info}/RECORD")
+                if dist_info is not None:
+                    writer.add_record(f"{dist_info}/RECORD")
                 archive.close()
             finally:
                 # After a failure nothing may be added: closing an archive would write its directory.
@@ -140,7 +141,7 @@ def new_archive(path: Path, dist_info: str) -> Iterator[ArchiveWriter]:
         temporary.replace(path)
     except OSError as error:
         raise PackagingError(
-            f"cannot write the wheel {path.name}: {error.filename or path}: {error.strerror or error}",
+            f"cannot write {path.name}: {error.filename or path}: {error.strerror or error}",
             hint="Check the free space and the permissions there.",
         ) from error
     finally:

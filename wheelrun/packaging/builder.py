@@ -149,7 +149,7 @@ def _make(tree: Tree, cache: WheelCache, *, allow: Collection[str], isolated: bo
     from wheelrun.packaging.wheel import verify_record
 
     project = tree.project
-    with _temporary_folder() as folder:
+    with temporary_folder() as folder:
         out = folder / "wheel"
         out.mkdir()
         # A backend's output names the folder: let it be one that the user knows.
@@ -193,7 +193,12 @@ def _scm_version(project: Project) -> str | None:
 
 
 @contextmanager
-def _temporary_folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
+    """Make a private folder that is removed when the `with` block ends.
+
+    Raises:
+        PackagingError: It cannot be made.
+    """
     try:
         folder = tempfile.TemporaryDirectory(prefix="wheelrun-", ignore_cleanup_errors=True)
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import shutil
 import time
 import zipfile
@@ -14,7 +13,7 @@ from typing import Any
 
 from wheelrun.errors import BuildError
 from wheelrun.packaging.archive import check_name
-from wheelrun.packaging.shelf import KINDS, CacheEntry, Shelf
+from wheelrun.packaging.shelf import KINDS, CacheEntry, Shelf, sha256_of
 from wheelrun.packaging.wheel import Wheel, read_wheel
 
 __all__ = ["CacheEntry", "WheelCache"]
@@ -87,7 +86,7 @@ class WheelCache:
                     copy = folder / wheel_path.name
                     shutil.copyfile(wheel_path, copy)
                     facts |= {
-                        "sha256": _sha256(copy),
+                        "sha256": sha256_of(copy),
                         "size": copy.stat().st_size,
                         "created_at": self._clock(),
                     }
@@ -106,7 +105,7 @@ class WheelCache:
             BuildError: The wheel is not readable.
         """
         try:
-            target = self._shelf.folder("unpacked", _sha256(wheel.path))
+            target = self._shelf.folder("unpacked", sha256_of(wheel.path))
             with zipfile.ZipFile(wheel.path) as archive:
                 infos = [info for info in archive.infolist() if not info.is_dir()]
                 for info in infos:
@@ -178,17 +177,9 @@ class WheelCache:
 
 def _load(folder: Path, meta: Mapping[str, Any]) -> Wheel:
     path = folder / str(meta["wheel"])
-    if path.parent != folder or path.stat().st_size != meta["size"] or _sha256(path) != meta["sha256"]:
+    if path.parent != folder or path.stat().st_size != meta["size"] or sha256_of(path) != meta["sha256"]:
         raise ValueError(f"{path} is not what was stored")
     return read_wheel(path, meta["digest"])
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while data := stream.read(1024 * 1024):
-            digest.update(data)
-    return digest.hexdigest()
 
 
 def _unpack(archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo], folder: Path) -> None:

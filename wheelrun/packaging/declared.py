@@ -53,7 +53,7 @@ def read_declared(root: Path) -> Declared:
         ConfigurationError: A file is unreadable or not valid, with file and line; or the project is Poetry's
             and does not say how it is built.
     """
-    table = _read_toml(root / "pyproject.toml")
+    table = read_toml(root / "pyproject.toml")
     poetry = _table(table, "tool.poetry")
     declared = _from_project(_table(table, "project"))
     if poetry:
@@ -155,7 +155,12 @@ def _listed(value: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
 
 
-def _read_toml(path: Path) -> Mapping[str, Any]:
+def read_toml(path: Path) -> Mapping[str, Any]:
+    """Return what a TOML file holds, nothing if it is not there.
+
+    Raises:
+        ConfigurationError: It is unreadable or not valid, with the line.
+    """
     if not path.is_file():
         return {}
     if sys.version_info >= (3, 11):

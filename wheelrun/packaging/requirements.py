@@ -53,7 +53,7 @@ def _read(path: Path, reading: _Reading) -> None:
         return
     reading.seen.add(path)
     label = path.relative_to(reading.root).as_posix() if path.is_relative_to(reading.root) else str(path)
-    for number, line in _logical_lines(_text(path, label)):
+    for number, line in logical_lines(read_text(path, label)):
         where = f"{label}:{number}"
         if line.startswith("-"):
             _take_option(line, where, path, reading)
@@ -71,7 +71,7 @@ def _read(path: Path, reading: _Reading) -> None:
 
 
 def _take_option(line: str, where: str, path: Path, reading: _Reading) -> None:
-    option, value = _split_option(line)
+    option, value = split_option(line)
     if option in ("-r", "--requirement"):
         included = (path.parent / value).resolve()
         if not included.is_relative_to(reading.root):
@@ -94,8 +94,8 @@ def _take_option(line: str, where: str, path: Path, reading: _Reading) -> None:
         reading.warnings.append(f"{where} is left out: {option} is for pip on this machine")
 
 
-def _split_option(line: str) -> tuple[str, str]:
-    """Split `-r file`, `-rfile`, `--requirement file` and `--requirement=file`."""
+def split_option(line: str) -> tuple[str, str]:
+    """Split a line with an option: `-r file`, `-rfile`, `--requirement file` and `--requirement=file`."""
     if line.startswith("--"):
         match = re.match(r"(--[A-Za-z-]+)[\s=]*(.*)", line)
     else:
@@ -105,8 +105,11 @@ def _split_option(line: str) -> tuple[str, str]:
     return match[1], match[2].strip().strip("\"'")
 
 
-def _logical_lines(text: str) -> list[tuple[int, str]]:
-    """Return the lines that say something, with their numbers: continued ones joined, comments dropped."""
+def logical_lines(text: str) -> list[tuple[int, str]]:
+    """Return the lines of a requirements file that say something: number, text.
+
+    Continued ones are joined, comments dropped.
+    """
     lines: list[tuple[int, str]] = []
     pending, start = "", 0
     for number, raw in enumerate(text.splitlines(), 1):
@@ -124,8 +127,16 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     return lines
 
 
-def _text(path: Path, label: str) -> str:
-    """Read a file that says by its first bytes when it is not UTF-8, as shells of Windows write it."""
+def read_text(path: Path, label: str) -> str:
+    """Read a file that says by its first bytes when it is not UTF-8, as shells of Windows write it.
+
+    Args:
+        path: The file.
+        label: What the error calls it.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
     try:
         content = path.read_bytes()
         for mark, encoding in _BOMS:

@@ -4,12 +4,15 @@
     <root>/tmp/...      what is not finished yet, or no longer wanted
 
 A folder is filled in `tmp` and renamed to its place; whoever comes second takes what the first one made. It
-leaves the same way. Its time of last use is its mtime. No locks: a killed process holds nothing up.
+leaves the same way. Its time of last use is its mtime. No locks are needed for that; the kernel lets go of the one
+that spares costly work twice when its holder ends, so a killed process holds nothing up.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -23,8 +26,8 @@ from typing import Any
 from wheelrun.errors import PackagingError
 
 #: The kinds of folders, and for how many seconds after its last use one stays, however full the shelf is: a
-#: wheel may be on its way to a cluster, and a local run imports from an unpacked one until it ends.
-KINDS: Mapping[str, float] = {"wheels": 3600.0, "unpacked": 24 * 3600.0}
+#: wheel or a bundle may be on its way to a cluster, and a local run imports from an unpacked one until it ends.
+KINDS: Mapping[str, float] = {"wheels": 3600.0, "unpacked": 24 * 3600.0, "bundles": 24 * 3600.0}
 # What a killed process left in `tmp` is certainly left after so many seconds.
 _ABANDONED = 24 * 3600.0
 _OCCUPIED = {errno.EEXIST, errno.ENOTEMPTY}
@@ -36,7 +39,7 @@ class CacheEntry:
 
     Attributes:
         key: What it is found by.
-        kind: "wheels" or "unpacked".
+        kind: One of `KINDS`.
         path: Its folder.
         size: Bytes of its content.
         used_at: Seconds since the epoch of its last use.
@@ -49,6 +52,12 @@ class CacheEntry:
     size: int
     used_at: float
     meta: Mapping[str, Any]
+
+    @property
+    def file(self) -> str | None:
+        """The name of the wheel or the bundle; None if the entry is damaged."""
+        file = self.meta.get("wheel") or self.meta.get("bundle")
+        return None if file is None else str(file)
 
 
 class Shelf:
@@ -86,15 +95,35 @@ class Shelf:
     @contextmanager
     def new(self) -> Iterator[Path]:
         """Make a folder in `tmp`; what is still there when the `with` block ends is removed."""
-        if not self.root.is_dir():
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        place = self.root / "tmp"
-        place.mkdir(exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=place))
+        folder = Path(tempfile.mkdtemp(dir=self._place()))
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def alone(self, key: str) -> Iterator[None]:
+        """Let other processes wait that want to make the same `key`, until the `with` block ends.
+
+        Where the file system has no locks nobody waits: each makes its own, and the first one stays.
+        """
+        path = self._place() / f"{key}.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            # Those who wait have this very file open; whoever comes later finds what was made.
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def _place(self) -> Path:
+        if not self.root.is_dir():
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place = self.root / "tmp"
+        place.mkdir(exist_ok=True)
+        return place
 
     def publish(self, folder: Path, target: Path, meta: Mapping[str, Any]) -> None:
         """Rename a filled folder to its place with `meta`, unless another process's is there already."""
@@ -142,8 +171,12 @@ class Shelf:
         now = self._clock()
         for left in (self.root / "tmp").glob("*"):
             with suppress(FileNotFoundError):
-                if now - left.stat().st_mtime > _ABANDONED:
+                if now - left.stat().st_mtime <= _ABANDONED:
+                    continue
+                if left.is_dir():
                     shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -155,6 +188,15 @@ class Shelf:
                 f"the wheel cache in {self.root} cannot be written: {error.strerror or error}",
                 hint="Free some space, make the folder writable, or set WHEELRUN_CACHE_DIR to another one.",
             ) from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while data := stream.read(1024 * 1024):
+            digest.update(data)
+    return digest.hexdigest()
 
 
 def _sizes(folder: Path) -> Iterator[int]:

@@ -26,12 +26,14 @@ class OutputError(TypeError):
     """An output cannot be stored."""
 
 
-def save(folder: Path, value: Any) -> dict[str, Any]:
+def save(folder: Path, value: Any, *, frames: str = "") -> dict[str, Any]:
     """Write one output.
 
     Args:
         folder: Where it goes; what was there is replaced.
         value: The value.
+        frames: The URL of the same folder as every executor can reach it, where a Spark frame goes; by default the
+            folder itself.
 
     Returns:
         Its description: format (json, parquet, pickle), type, rows (where cheap), bytes.
@@ -43,7 +45,7 @@ def save(folder: Path, value: Any) -> dict[str, Any]:
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         temporary.mkdir(parents=True)
-        meta = {"type": _type_name(value), **_write(temporary, value)}
+        meta = {"type": _type_name(value), **_write(temporary, value, frames)}
         meta["bytes"] = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
         (temporary / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
         if folder.exists():
@@ -79,8 +81,10 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def remember(index: Path, outputs: dict[str, Path], descriptions: list[dict[str, Any]]) -> None:
-    """Write a step cache entry: where the outputs of a key lie."""
-    entry = {"outputs": {name: str(path) for name, path in outputs.items()}, "descriptions": descriptions}
+    """Write a step cache entry: where the outputs of a key lie, below the root that the index is of."""
+    root = index.parent.parent
+    places = {name: os.path.relpath(path, root) for name, path in outputs.items()}
+    entry = {"outputs": places, "descriptions": descriptions}
     write_atomically(index, json.dumps(entry).encode())
 
 
@@ -88,12 +92,21 @@ def recall(index: Path) -> tuple[dict[str, Path], list[dict[str, Any]]] | None:
     """Return the outputs of a step cache entry, or None if there is none or an output of it is gone."""
     try:
         entry = json.loads(index.read_text(encoding="utf-8"))
-        outputs = {name: Path(path) for name, path in entry["outputs"].items()}
+        outputs = {name: index.parent.parent / path for name, path in entry["outputs"].items()}
     except (FileNotFoundError, ValueError, KeyError):
         return None
     if all((path / "meta.json").is_file() for path in outputs.values()):
         return outputs, entry["descriptions"]
     return None
+
+
+def outputs_of(index: Path) -> list[Path]:
+    """Return where the outputs of a step cache entry lie, whether or not they are there."""
+    try:
+        entry = json.loads(index.read_text(encoding="utf-8"))
+        return [index.parent.parent / path for path in entry["outputs"].values()]
+    except (FileNotFoundError, ValueError, KeyError):
+        return []
 
 
 def adopt(source: Path, folder: Path) -> None:
@@ -122,8 +135,12 @@ def _type_name(value: Any) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _write(folder: Path, value: Any) -> dict[str, Any]:
+def _write(folder: Path, value: Any, frames: str) -> dict[str, Any]:
     if _is_frame(value, "pyspark.sql"):
+        if frames:
+            url = f"{frames}/data.parquet"
+            value.write.mode("overwrite").parquet(url)
+            return {"format": "parquet", "frame": "spark", "rows": None, "url": url}
         value.write.parquet((folder / "data.parquet").as_uri())
         _make_sure(folder / "data.parquet", value)
         return {"format": "parquet", "frame": "spark", "rows": _parquet_rows(folder / "data.parquet")}
@@ -215,7 +232,9 @@ def _read_pickle(folder: Path) -> Any:
 
 
 def _read_spark(folder: Path) -> Any:
-    return spark_session().read.parquet((folder / "data.parquet").as_uri())
+    data = folder / "data.parquet"
+    place = data.as_uri() if data.exists() else describe(folder).get("url", data.as_uri())
+    return spark_session().read.parquet(place)
 
 
 def _read_pandas(folder: Path) -> Any:

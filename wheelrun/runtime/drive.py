@@ -25,7 +25,8 @@ from wheelrun.runtime import processes
 from wheelrun.runtime.entrypoint import open_deployment
 from wheelrun.runtime.events import EventLog, EventReader, fold
 from wheelrun.runtime.launch import Launch, scratch_path
-from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
+from wheelrun.runtime.layout import RunPaths, write_atomically
+from wheelrun.runtime.shelf import FolderShelf, HadoopShelf, Shelf
 from wheelrun.runtime.supervisor import CANCELLED, ORPHANED, Supervisor, end
 from wheelrun.runtime.ticket import Ticket
 from wheelrun.states import ErrorInfo, RunState
@@ -52,17 +53,17 @@ def drive(table: Mapping[str, Any], code: Sequence[str]) -> int:
         os.setsid()
     processes.adopt_orphans()
     logs = _own_logs()
-    root = ArtifactRoot(Path(ticket.root))
-    paths = root.run(ticket.run_id)
     driver = identity()
-    if not claim(paths, ticket.start, driver):
+    shelf: Shelf = HadoopShelf(ticket) if "://" in ticket.root else FolderShelf(ticket)
+    if not shelf.take(driver):
         sys.stderr.write(f"wheelrun: run {ticket.run_id} was taken up by another driver; this one gives way\n")
         return TOO_LATE
+    paths = shelf.root.run(ticket.run_id)
     log = EventLog(paths.events)
     log.emit("driver", start=ticket.start, **driver)
     try:
         deployment = open_deployment(paths, ticket.deployment_id)
-        state = _supervise(ticket, deployment, log, paths, code, logs)
+        state = _supervise(ticket, shelf, deployment, log, code, logs)
     except WheelrunError as error:
         info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
         end(log, fold((), EventReader(paths.events).read()), RunState.FAILED, info)
@@ -70,6 +71,7 @@ def drive(table: Mapping[str, Any], code: Sequence[str]) -> int:
     finally:
         log.close()
         _keep(logs, paths)
+        shelf.close()
     return 0 if state.is_success else 1
 
 
@@ -85,25 +87,6 @@ def identity() -> dict[str, Any]:
         "python": platform.python_version(),
     }
     return {name: value for name, value in facts.items() if value is not None}
-
-
-def claim(paths: RunPaths, start: int, driver: Mapping[str, Any]) -> bool:
-    """Take a run for this driver; return False if a later start has it, or another driver of this start.
-
-    One that the cluster starts again (`supervise`) has its old id and keeps its claim.
-    """
-    mine = str(driver.get("id", f"{driver['host']}:{driver['pid']}"))
-    path = paths.claim(start)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if any(int(other.name) > start for other in path.parent.iterdir() if other.name.isdigit()):
-        return False
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="utf-8") == mine
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(mine)
-    return True
 
 
 @dataclass(slots=True)
@@ -132,11 +115,11 @@ class Pulse:
 
 
 def _supervise(
-    ticket: Ticket, deployment: Deployment, log: EventLog, paths: RunPaths, code: Sequence[str], logs: tuple[Path, ...]
+    ticket: Ticket, shelf: Shelf, deployment: Deployment, log: EventLog, code: Sequence[str], logs: tuple[Path, ...]
 ) -> RunState:
     launch = Launch(
         run_id=ticket.run_id,
-        artifact_root=ticket.root,
+        artifact_root=str(shelf.root.path),
         code=tuple(code),
         source_root="",
         working_directory=str(Path.cwd()),
@@ -144,10 +127,15 @@ def _supervise(
         scratch=str(scratch_path(f"{ticket.run_id}-{os.getpid()}")),
         session="given",
         logs=tuple(map(str, logs)),
+        frames=shelf.frames,
+        isolation=ticket.isolation,
+        conf=ticket.conf,
+        step_conf=ticket.step_conf,
     )
+    paths = shelf.root.run(ticket.run_id)
     pulse = Pulse(paths.heartbeat, paths.cancel(ticket.start), os.getppid())
     pulse()
-    supervisor = Supervisor(launch=launch, deployment=deployment, log=log, watch=pulse)
+    supervisor = Supervisor(launch=launch, deployment=deployment, log=log, watch=pulse, spared=shelf.processes)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     supervisor.run()
     return fold([spec.name for spec in deployment.steps], EventReader(paths.events).read()).state

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wheelrun.deployment import Deployment, StepSpec
 from wheelrun.errors import ConfigurationError
@@ -36,9 +36,6 @@ from wheelrun.runtime.values import decode, resolve
 from wheelrun.signatures import session_parameters, spark_session
 from wheelrun.states import ErrorInfo, RunState
 
-if TYPE_CHECKING:
-    from wheelrun.runtime.sessions import Session
-
 
 class SessionLostError(Exception):
     """What the session runs on died under a step; this process cannot run any more Spark."""
@@ -56,6 +53,7 @@ class Execution:
         code: Folders that the user's code was imported from, to shorten tracebacks and find scripts.
         source_root: The working tree beside a local run, for hints about what does not ship.
         logs: The files that take this process's output, stdout and stderr; the run's own by default.
+        frames: The artifact root as every executor can reach it, where Spark frames go; by default `root`.
         sleep: Waits between attempts.
         ready: Called when a step's code was imported and is about to be called: waits for the JVM, if one was started.
         session_alive: Whether what this process's session runs on is still there.
@@ -71,6 +69,7 @@ class Execution:
     code: tuple[Path, ...] = ()
     source_root: Path | None = None
     logs: tuple[Path, ...] = ()
+    frames: str = ""
     sleep: Callable[[float], None] = time.sleep
     ready: Callable[[], None] = lambda: None
     session_alive: Callable[[], bool] = lambda: True
@@ -95,10 +94,6 @@ class Execution:
     def paths(self) -> RunPaths:
         """The run's paths."""
         return self.root.run(self.run_id)
-
-    def attach(self, session: Session) -> None:
-        """Have the steps wait for a session, and look after it when one fails."""
-        self.ready, self.session_alive, self.session_lost = session.ready, session.is_alive, session.lost
 
     def run_all(self) -> RunState:
         """Run every step that has not ended, and tell the run's end; raises as `run_steps` does."""
@@ -313,7 +308,9 @@ class Execution:
         value = name_outputs(spec.name, spec.outputs, value)
         described = []
         for name, item in zip(spec.output_names, value if spec.outputs else (value,), strict=True):
-            meta = artifacts.save(self.paths.output(spec.name, name), item)
+            folder = self.paths.output(spec.name, name)
+            frames = f"{self.frames}/{folder.relative_to(self.root.path).as_posix()}" if self.frames else ""
+            meta = artifacts.save(folder, item, frames=frames)
             if meta["format"] == "pickle":
                 self.warn(
                     f"step {spec.name!r}: output {name!r} of type {meta['type']} was pickled; it can be read only "
@@ -324,10 +321,7 @@ class Execution:
 
     def warn(self, message: str) -> None:
         """Tell something that the user should know and that stops nothing: as an event, and in the run's log."""
-        current = ACTIVE.get()
-        self.log.emit("warning", step=current.step if current else None, message=message)
-        with contextlib.suppress(Exception):  # the user's code may have closed or replaced the stream
-            sys.stderr.write(f"wheelrun: warning: {message}\n")
+        warn(self.log, message)
 
     def _cancel_jobs(self, spec: StepSpec) -> Callable[[], None]:
         alone = self.deployment.max_parallel_steps == 1
@@ -340,6 +334,14 @@ class Execution:
             with contextlib.suppress(OSError):
                 sizes[name] = path.stat().st_size
         return sizes
+
+
+def warn(log: EventLog, message: str) -> None:
+    """Tell something that the user should know and that stops nothing: as an event, and in the run's log."""
+    current = ACTIVE.get()
+    log.emit("warning", step=current.step if current else None, message=message)
+    with contextlib.suppress(Exception):  # the user's code may have closed or replaced the stream
+        sys.stderr.write(f"wheelrun: warning: {message}\n")
 
 
 def conclude(deployment: Deployment, paths: RunPaths, log: EventLog) -> RunState:

@@ -33,6 +33,9 @@ class Launch:
         archives: The wheels' own files, for a session that is given them.
         patience: Seconds that a server which is away is tried for.
         logs: The files that take the worker's output, stdout and stderr; the run's own by default.
+        frames: The artifact root as every executor can reach it, where Spark frames go; by default `artifact_root`.
+        isolation: "pipeline" (one application for all steps) or "step" (each its own).
+        step_conf: Spark settings that single steps have, where each has an application.
         command: What runs the steps in the worker's place, if anything.
     """
 
@@ -50,6 +53,9 @@ class Launch:
     archives: tuple[str, ...] = ()
     patience: float = 60.0
     logs: tuple[str, ...] = ()
+    frames: str = ""
+    isolation: str = "pipeline"
+    step_conf: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     command: tuple[str, ...] = ()
 
     def to_json(self) -> str:

@@ -117,6 +117,7 @@ PREVIOUS_WORKER = "_WHEELRUN_PREVIOUS_WORKER"
 
 SESSIONS: Mapping[str, Callable[[Launch, Deployment, Callable[[str], None]], Session]] = {
     "own": OwnJvm,
+    "apart": OwnJvm,
     "given": GivenJvm,
     "remote": RemoteSession,
 }

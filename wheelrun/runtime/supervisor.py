@@ -50,6 +50,7 @@ class Supervisor:
         log: Where events go.
         watch: Called several times a second; what it returns, if anything, is why the run must end here.
         lock: The inherited descriptor of the run's lock, which workers must not hold; -1 for none.
+        spared: Processes beside the workers that are not ended with them.
     """
 
     launch: Launch
@@ -57,6 +58,7 @@ class Supervisor:
     log: EventLog
     lock: int = -1
     watch: Callable[[], str] = lambda: ""
+    spared: frozenset[int] = frozenset()
     _cancelled: bool = False
     _began: float = field(default_factory=time.monotonic)
     _limits: dict[str, float] = field(default_factory=dict)
@@ -82,7 +84,7 @@ class Supervisor:
                 return
             try:
                 status, why = self._watch(*self._fork())
-                processes.end_session(os.getsid(0), without={os.getpid()}, grace=GRACE / 2)
+                processes.end_session(os.getsid(0), without={os.getpid(), *self.spared}, grace=GRACE / 2)
                 release_left(self.launch)
             finally:
                 remove_scratch(self.launch.scratch)
@@ -151,7 +153,7 @@ class Supervisor:
 
     def _reap(self, pid: int) -> int:
         """End a worker and all that it started; return its wait status."""
-        processes.end_session(os.getsid(0), without={os.getpid()}, grace=GRACE / 2)
+        processes.end_session(os.getsid(0), without={os.getpid(), *self.spared}, grace=GRACE / 2)
         return os.waitpid(pid, 0)[1]
 
     def _note(self, events: list[Event]) -> None:

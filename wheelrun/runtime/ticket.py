@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SECRET_CONF_VARIABLE = "_WHEELRUN_CONF"  # noqa: S105 - the variable's name
@@ -22,6 +22,8 @@ class Ticket:
         start: Which start of the run this is, from 1: a driver of an earlier start that comes late gives way.
         code: Names of the code's archives below the root, in the order of the path, wheelrun's own included.
         isolation: "pipeline" (one application for all steps) or "step" (each its own).
+        conf: Spark settings for the applications of single steps.
+        step_conf: What single steps have besides.
     """
 
     root: str
@@ -30,6 +32,8 @@ class Ticket:
     start: int
     code: tuple[str, ...]
     isolation: str = "pipeline"
+    conf: Mapping[str, str] = field(default_factory=dict)
+    step_conf: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return it as JSON."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import sys
 import threading
@@ -12,10 +14,11 @@ from wheelrun.deployment import Deployment
 from wheelrun.errors import WheelrunError
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.runtime.events import EventLog, EventReader, fold
-from wheelrun.runtime.execute import Execution, SessionLostError
+from wheelrun.runtime.execute import Execution, SessionLostError, warn
 from wheelrun.runtime.launch import Launch
 from wheelrun.runtime.layout import ArtifactRoot
-from wheelrun.runtime.sessions import SESSIONS
+from wheelrun.runtime.sessions import SESSIONS, Session
+from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE
 from wheelrun.runtime.working_tree import hide, tell_reads
 from wheelrun.states import ErrorInfo, RunState
 
@@ -31,11 +34,42 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
     from wheelrun.runtime.supervisor import RESTART, end
 
     _die_with_parent()
-    _set_up(launch)
+    set_up(launch)
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    paths = ArtifactRoot(Path(launch.artifact_root)).run(launch.run_id)
+    log = EventLog(paths.events, also=events)
+    if launch.isolation == "step":
+        return _work_apart(launch, deployment, log, events)
+    try:
+        session = session_of(launch, deployment, log)
+    except WheelrunError as error:
+        info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
+        end(
+            log, fold([spec.name for spec in deployment.steps], EventReader(paths.events).read()), RunState.FAILED, info
+        )
+        return 0
+    try:
+        execution_of(launch, deployment, log, session).run_steps()
+    except (SessionLostError, KeyboardInterrupt):  # the step raised it: nobody presses Ctrl-C here
+        return RESTART
+    finally:
+        session.close()
+    return 0
+
+
+def session_of(launch: Launch, deployment: Deployment, log: EventLog) -> Session:
+    """Return the session of a launch in this process; what it remarks is told as a warning.
+
+    Raises:
+        ConfigurationError: there can be none.
+    """
+    return SESSIONS[launch.session](launch, deployment, functools.partial(warn, log))
+
+
+def execution_of(launch: Launch, deployment: Deployment, log: EventLog, session: Session) -> Execution:
+    """Return the execution of a launch in this process."""
     root = ArtifactRoot(Path(launch.artifact_root))
     code = tuple(Path(folder) for folder in launch.code)
-    log = EventLog(root.run(launch.run_id).events, also=events)
     source_root = Path(launch.source_root) if launch.source_root else None
     execution = Execution(
         deployment=deployment,
@@ -45,23 +79,29 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
         code=code,
         source_root=source_root,
         logs=tuple(map(Path, launch.logs)),
+        frames=launch.frames,
+        ready=session.ready,
+        session_alive=session.is_alive,
+        session_lost=session.lost,
     )
-    try:
-        session = SESSIONS[launch.session](launch, deployment, execution.warn)
-    except WheelrunError as error:
-        info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
-        so_far = fold([spec.name for spec in deployment.steps], EventReader(root.run(launch.run_id).events).read())
-        end(log, so_far, RunState.FAILED, info)
-        return 0
-    execution.attach(session)
     if source_root is not None:
         tell_reads(source_root, code, execution.warn, own=(root.path,))
-    try:
-        execution.run_steps()
-    except (SessionLostError, KeyboardInterrupt):  # the step raised it: nobody presses Ctrl-C here
-        return RESTART
-    finally:
-        session.close()
+    return execution
+
+
+def _work_apart(launch: Launch, deployment: Deployment, log: EventLog, events: int) -> int:
+    from wheelrun.runtime.apart import ApartExecution
+
+    ApartExecution(
+        deployment=deployment,
+        run_id=launch.run_id,
+        root=ArtifactRoot(Path(launch.artifact_root)),
+        log=log,
+        logs=tuple(map(Path, launch.logs)),
+        launch=launch,
+        events=events,
+        secret=json.loads(os.environ.get(SECRET_CONF_VARIABLE, "{}")),
+    ).run_steps()
     return 0
 
 
@@ -69,12 +109,13 @@ def start(launch: Launch) -> None:
     """Become the command that runs the steps in this process's place; returns only by an exception."""
     from wheelrun.runtime.sessions import prepare_spark
 
-    _set_up(launch)
+    set_up(launch)
     prepare_spark(launch, wanted=True)
     os.execvp(launch.command[0], launch.command)  # noqa: S606 - a list of words, no shell
 
 
-def _set_up(launch: Launch) -> None:
+def set_up(launch: Launch) -> None:
+    """Make this process ready to run the user's code: environment, working directory, path."""
     os.environ.update(launch.environment)
     os.environ[RUN_ID_VARIABLE] = launch.run_id
     if launch.session == "own":

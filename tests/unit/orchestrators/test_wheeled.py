@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from wheelrun.errors import BuildError, UploadError
 from wheelrun.orchestrators.local import LocalOrchestrator, LocalOrchestratorConfig
+from wheelrun.orchestrators.roots import Root
 from wheelrun.packaging.wheel import Wheel
 from wheelrun.runtime.layout import ArtifactRoot
 
@@ -96,10 +97,10 @@ def test_shipping_writes_once(tmp_path):
     path = tmp_path / "a-1-py3-none-any.whl"
     path.write_bytes(b"wheel")
     wheel = Wheel(path=path, name="a", version="1", digest="0" * 64, files=(), size=5)
-    made, root = orchestrator(wheels=[wheel]), ArtifactRoot(tmp_path / "root")
+    made, root = orchestrator(wheels=[wheel]), Root.open(str(tmp_path / "root"))
     assert made.ship(root) == 5
     assert made.ship(root) == 0
-    assert root.wheel("a", "0" * 64, path.name).read_bytes() == b"wheel"
+    assert ArtifactRoot(root.local).wheel("a", "0" * 64, path.name).read_bytes() == b"wheel"
 
 
 def test_shipping_to_a_place_that_cannot_be_written(tmp_path):
@@ -108,6 +109,6 @@ def test_shipping_to_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "root").touch()
     wheel = Wheel(path=path, name="a", version="1", digest="0" * 64, files=(), size=5)
     with pytest.raises(UploadError) as error:
-        orchestrator(wheels=[wheel]).ship(ArtifactRoot(tmp_path / "root"))
+        orchestrator(wheels=[wheel]).ship(Root.open(str(tmp_path / "root")))
     assert error.value.exit_code == 6
     assert error.value.hint

@@ -158,8 +158,10 @@ def test_what_killed_processes_left_is_swept(cache: WheelCache, clock: Clock, tm
         folder.mkdir(parents=True)
         (folder / "part").write_text("x", encoding="utf-8")
         os.utime(folder, (clock.now - age, clock.now - age))
+        (cache.root / "tmp" / f"{name}.lock").touch()
+        os.utime(cache.root / "tmp" / f"{name}.lock", (clock.now - age, clock.now - age))
     put(cache, 1, a_wheel(tmp_path / "in"))
-    assert [path.name for path in leftovers(cache)] == ["young"]
+    assert sorted(path.name for path in leftovers(cache)) == ["young", "young.lock"]
 
 
 def test_unpacked(cache: WheelCache, tmp_path: Path) -> None:

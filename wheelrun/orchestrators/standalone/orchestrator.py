@@ -15,11 +15,11 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from wheelrun.config import Stack, cache_dir
-from wheelrun.deployment import Deployment, WheelRef
+from wheelrun.deployment import Deployment, StepSpec, WheelRef
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
 from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle
-from wheelrun.orchestrators.log_lines import Source, file_source, read_logs
+from wheelrun.orchestrators.log_lines import CHUNK, Source, read_logs
 from wheelrun.orchestrators.remote_run import RemoteRun
 from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.shipment import Shipment, archive_name
@@ -89,6 +89,7 @@ class StandaloneOrchestrator(WheeledOrchestrator):
     capabilities = Capabilities(
         resources=True,
         parallel_steps=True,
+        step_isolation=True,
         live_logs=True,
         cancel=True,
         resume=True,
@@ -176,6 +177,10 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         )
         yield from _spoken(lines)
 
+    def python_key(self) -> str:
+        """Return what tells the cluster's Python from others: it is asked once."""
+        return f"{self.flavor} {self.config.master} {self.config.python}"
+
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check the gateway, the workers and the artifact root."""
         checks: list[tuple[str, str | None, str | None]] = []
@@ -203,7 +208,11 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         arguments = ["--master", self.config.master, "--deploy-mode", "client"]
         for name, value in sorted(shown.items()):
             arguments += ["--conf", f"{name}={value}"]
-        arguments += [shipment.entry, shipment.ticket(run_id, start, self.config.isolation).to_json()]
+        ticket = shipment.ticket(run_id, start)
+        if self.config.isolation == "step":
+            each = {spec.name: self._resources([spec]) for spec in deployment.steps}
+            ticket = shipment.ticket(run_id, start, conf={**shown, "spark.master": self.config.master}, step_conf=each)
+        arguments += [shipment.entry, ticket.to_json()]
         content = {
             "gateways": list(self.config.gateways),
             "body": {
@@ -256,20 +265,23 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         )
 
     def _conf(self, shipment: Shipment, stack: Stack) -> dict[str, str]:
-        asked = resource_conf(together(shipment.deployment.steps), honoured=HONOURED, target=self.name)
-        executors = asked.pop("spark.executor.instances", None)
-        if executors is not None:
-            each = int(asked.setdefault("spark.executor.cores", "1"))
-            asked["spark.cores.max"] = str(int(executors) * each)
         conf = {
             "spark.app.name": shipment.deployment.name,
             "spark.ui.showConsoleProgress": "false",
-            **asked,
+            **self._resources(shipment.deployment.steps),
             **executor_environment(stack.environment, shipment.code),
             **stack.conf,
             "spark.archives": archives(shipment.places, stack.conf.get("spark.archives", "")),
         }
         return shipment.quiet(conf)
+
+    def _resources(self, steps: Sequence[StepSpec]) -> dict[str, str]:
+        asked = resource_conf(together(steps), honoured=HONOURED, target=self.name)
+        executors = asked.pop("spark.executor.instances", None)
+        if executors is not None:  # a standalone cluster counts the cores of all executors
+            each = int(asked.setdefault("spark.executor.cores", "1"))
+            asked["spark.cores.max"] = str(int(executors) * each)
+        return asked
 
     def _gateway(self) -> Gateway:
         context = None
@@ -323,7 +335,10 @@ class StandaloneOrchestrator(WheeledOrchestrator):
             if page and driver:
                 with contextlib.suppress(ClusterError):
                     return driver_log(page, driver, stream)(offset)
-            return file_source(remote.root.local / kept)(offset)
+            try:
+                return remote.root.read(kept.as_posix(), start=offset, limit=CHUNK)
+            except FileNotFoundError:
+                return b""
 
         return read
 
