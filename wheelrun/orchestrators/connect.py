@@ -69,16 +69,6 @@ class ConnectOrchestrator(ProcessOrchestrator):
         return self._config
 
     @property
-    def patience(self) -> float:  # type: ignore[override]
-        """Seconds that the server is tried for when it is away."""
-        return self.config.patience
-
-    @property
-    def frames(self) -> str:  # type: ignore[override]
-        """The artifact root as the server reaches it."""
-        return (self.config.cluster_root or "").rstrip("/")
-
-    @property
     def remote(self) -> Remote:
         """The server's address.
 
@@ -132,11 +122,15 @@ class ConnectOrchestrator(ProcessOrchestrator):
             reach(self.remote)
         yield from super().prepare_or_run_pipeline(deployment, stack, environment)
 
-    def archives(self, deployment: Deployment, root: ArtifactRoot) -> tuple[str, ...]:
-        """Return the files of all wheels, and of wheelrun's own: modules that the server imports may import it."""
+    def session_settings(self, deployment: Deployment, root: ArtifactRoot) -> Mapping[str, Any]:
+        """Return what the session is given: all wheels, and wheelrun's own, which modules on the server may import."""
         wheels = (*((deployment.wheel,) if deployment.wheel else ()), *deployment.also)
         own = own_wheel(WheelCache(cache_dir(self.environ)))
-        return (*(str(root.wheel(wheel.name, wheel.digest, wheel.file)) for wheel in wheels), str(own.path))
+        return {
+            "archives": (*(str(root.wheel(wheel.name, wheel.digest, wheel.file)) for wheel in wheels), str(own.path)),
+            "patience": self.config.patience,
+            "frames": (self.config.cluster_root or "").rstrip("/"),
+        }
 
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check the artifact root, the client, and that the server gives a session; it says its version."""

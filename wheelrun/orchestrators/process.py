@@ -68,12 +68,6 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
     session: ClassVar[str] = "own"
     """Where the worker's Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`."""
 
-    patience: float = 60.0
-    """Seconds that a session's server is tried for when it is away."""
-
-    frames: str = ""
-    """The artifact root as Spark reaches it, if not as it is called here."""
-
     @property
     def config(self) -> ProcessConfig:
         """The typed settings."""
@@ -97,10 +91,10 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         del deployment, request, root
         return ()
 
-    def archives(self, deployment: Deployment, root: ArtifactRoot) -> tuple[str, ...]:
-        """Return the wheels' files that the session is given, if it is to be given any."""
+    def session_settings(self, deployment: Deployment, root: ArtifactRoot) -> Mapping[str, Any]:
+        """Return the attributes of a launch that only this kind of session has."""
         del deployment, root
-        return ()
+        return {}
 
     def check_machine(self, deployment: Deployment, stack: Stack) -> None:
         """Refuse a run that this machine cannot start, before anything is started.
@@ -275,10 +269,8 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
             cache_dir=str(cache_dir(self.environ)),
             scratch=str(scratch),
             session=self.session,
-            archives=self.archives(deployment, root),
-            patience=self.patience,
-            frames=self.frames,
             command=self.command(deployment, request, root),
+            **self.session_settings(deployment, root),
         )
         yield {"scratch": str(scratch)}
         lock = RunLock(lock_path(paths.path))

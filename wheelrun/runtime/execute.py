@@ -30,7 +30,7 @@ from wheelrun.runtime.explain import explain
 from wheelrun.runtime.graph import Decision, decide
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths
 from wheelrun.runtime.scripts import run_script
-from wheelrun.runtime.session import application_id, cancel_jobs, group_jobs
+from wheelrun.runtime.session import JVM_LOST, application_id, cancel_jobs, group_jobs
 from wheelrun.runtime.surroundings import environment, flush, only_this_process
 from wheelrun.runtime.values import decode, resolve
 from wheelrun.signatures import session_parameters, spark_session
@@ -73,7 +73,7 @@ class Execution:
     sleep: Callable[[float], None] = time.sleep
     ready: Callable[[], None] = lambda: None
     session_alive: Callable[[], bool] = lambda: True
-    session_lost: tuple[str, str] = ("", "")
+    session_lost: tuple[str, str] = JVM_LOST
     states: dict[str, RunState] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     _keys: Mapping[str, str] = field(default_factory=dict)

@@ -36,6 +36,13 @@ logger.hadoop.level = error
 """Warnings and worse, for a Spark that has no logging configuration of its own; Hadoop's native code is never there."""
 
 
+JVM_LOST = (
+    "the JVM died",
+    "its last words are in the log; out of memory? give it more with --conf spark.driver.memory=4g",
+)
+"""What has happened to a session whose JVM is gone, and what to do."""
+
+
 class Gateway:
     """A gateway JVM that was started ahead of the session.
 

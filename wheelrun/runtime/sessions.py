@@ -19,13 +19,8 @@ from wheelrun.errors import ConfigurationError
 from wheelrun.runtime.connect import RemoteSession
 from wheelrun.runtime.driver import java
 from wheelrun.runtime.launch import Launch
-from wheelrun.runtime.session import Gateway, jvm_is_alive, stop_session, write_conf_dir
+from wheelrun.runtime.session import JVM_LOST, Gateway, jvm_is_alive, stop_session, write_conf_dir
 from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE
-
-_JVM_LOST = (
-    "the JVM died",
-    "its last words are in the log; out of memory? give it more with --conf spark.driver.memory=4g",
-)
 
 
 class Session(Protocol):
@@ -54,7 +49,7 @@ class OwnJvm:
         ConfigurationError: Spark is wanted, and there is none or no Java for it.
     """
 
-    lost: ClassVar = _JVM_LOST
+    lost: ClassVar = JVM_LOST
 
     def __init__(self, launch: Launch, deployment: Deployment, tell: Callable[[str], None]) -> None:
         del tell
@@ -87,7 +82,7 @@ class GivenJvm:
     A worker that follows one that died finds that one's application in the JVM, and stops it first.
     """
 
-    lost: ClassVar = _JVM_LOST
+    lost: ClassVar = JVM_LOST
 
     def __init__(self, launch: Launch, deployment: Deployment, tell: Callable[[str], None]) -> None:
         del launch, deployment, tell
