@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -23,3 +24,15 @@ def environ(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("WHEELRUN_CONFIG_DIR", str(home / "config"))
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     return dict(os.environ)
+
+
+@pytest.fixture(scope="session")
+def spark_cluster(tmp_path_factory):
+    """The tables of the targets of a real cluster on this machine, which serves the whole test session."""
+    from wheelrun import cluster
+
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WHEELRUN_")}
+    environ = {**kept, "WHEELRUN_HOME": str(tmp_path_factory.mktemp("cluster")), "PYTHONPATH": str(Path.cwd())}
+    cluster.up(environ, workers=2, cores=3)
+    yield cluster.targets(environ)
+    cluster.down(environ)

@@ -93,6 +93,7 @@ class Deployment:
         uses_spark: Whether a Spark session is sure to be wanted, so that it can be started early.
         wheel: The project's wheel, the first on the path.
         also: Further wheels that stand beside it.
+        bundle: An archive of the dependencies, the last on the path.
         conf: Spark configuration.
         environment: Environment variables for the whole run.
         max_parallel_steps: How many independent steps may run at once.
@@ -108,6 +109,7 @@ class Deployment:
     uses_spark: bool = False
     wheel: WheelRef | None = None
     also: tuple[WheelRef, ...] = ()
+    bundle: WheelRef | None = None
     conf: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     max_parallel_steps: int = 1
@@ -135,7 +137,7 @@ class Deployment:
         """Return each step's cache key: what decides its outputs, its upstream steps' keys included (64 hex digits)."""
         keys: dict[str, str] = {}
         digest = self.wheel.digest if self.wheel else ""
-        also = [wheel.digest for wheel in self.also]
+        also = [wheel.digest for wheel in (*self.also, *([self.bundle] if self.bundle else []))]
         for spec in self.steps:
             facts = [
                 digest, also, spec.function, spec.kind, spec.arguments, spec.outputs, list(self.argv),
@@ -195,6 +197,8 @@ class Deployment:
             values["argv"] = tuple(values.get("argv", ()))
             if values.get("wheel"):
                 values["wheel"] = WheelRef(**_known(WheelRef, values["wheel"]))
+            if values.get("bundle"):
+                values["bundle"] = WheelRef(**_known(WheelRef, values["bundle"]))
             values["also"] = tuple(WheelRef(**_known(WheelRef, wheel)) for wheel in values.get("also", ()))
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:

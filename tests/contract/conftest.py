@@ -1,6 +1,7 @@
 """What every orchestrator is held to, and the table of those that are.
 
-An orchestrator joins by a row in `TARGETS`: a name, and a function that returns the target's table.
+An orchestrator joins by a row in `TARGETS`: a name, and a function that returns the target's table, given the
+fixture request.
 """
 
 from __future__ import annotations
@@ -14,9 +15,17 @@ import pytest
 from wheelrun.client import Client, Run
 
 TARGETS = {
-    "local": dict,
-    "local-parallel": lambda: {"orchestrator": "local", "max_parallel_steps": 2},
+    "local": lambda _: {},
+    "local-parallel": lambda _: {"orchestrator": "local", "max_parallel_steps": 2},
+    "cluster": lambda request: request.getfixturevalue("spark_cluster")["cluster"],
+    "connect": lambda request: request.getfixturevalue("spark_cluster")["connect"],
 }
+
+WITH_SPARK = {"cluster", "connect"}
+"""Those that start a JVM."""
+
+FIRST_LINES = {"connect": "import pyspark.sql\n"}
+"""What stands above the project's code: a server's session is made where the code is seen to use Spark."""
 
 PROJECT = {
     "jobs.py": """
@@ -105,22 +114,27 @@ class Harness:
         return Client(self.project, cwd=self.project, environ=dict(self.client.environ))
 
 
-@pytest.fixture(params=sorted(TARGETS))
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.spark] if name in WITH_SPARK else []) for name in sorted(TARGETS)]
+)
 def target(request):
     return request.param
 
 
 @pytest.fixture
-def harness(target, tmp_path, environ):
+def harness(request, target, tmp_path, environ):
     project = tmp_path / "project"
     project.mkdir()
     for name, text in PROJECT.items():
-        (project / name).write_text(textwrap.dedent(text).lstrip())
+        (project / name).write_text(FIRST_LINES.get(target, "") + textwrap.dedent(text).lstrip())
     lines = [f"[targets.{target}]"]
-    for key, value in TARGETS[target]().items():
+    home = tmp_path / "home"
+    table = TARGETS[target](request)
+    if "artifact_root" in table:
+        table = {**table, "artifact_root": str(home / "data" / "artifacts")}
+    for key, value in table.items():
         lines.append(f"{key} = {value!r}".replace("'", '"'))
     (project / "wheelrun.toml").write_text("\n".join(lines) + "\n")
-    home = tmp_path / "home"
     client = Client(project, cwd=project, environ={**environ, "WHEELRUN_HOME": str(home)})
     yield Harness(client=client, target=target, home=home, project=project)
     for run in client.runs():

@@ -5,23 +5,25 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import platform
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wheelrun.client.building import Workspace, main_file
 from wheelrun.client.compiling import Compilation
 from wheelrun.client.pythons import TargetPythons, check_python
 from wheelrun.client.results import result_of
 from wheelrun.client.run import Run
-from wheelrun.config import Stack, data_dir, resolve_stack, validate
+from wheelrun.config import Stack, cache_dir, data_dir, resolve_stack, validate
 from wheelrun.config.remotes import given_again, without_secrets
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ConfigurationError, RunCancelledError, StoreError, UsageError, WheelrunError
 from wheelrun.orchestrators import registry
 from wheelrun.orchestrators.base import BaseOrchestrator
 from wheelrun.orchestrators.contract import Request
+from wheelrun.orchestrators.shipment import bundle_reference
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, reference
 from wheelrun.packaging.builder import BuildResult
 from wheelrun.packaging.wheel import Wheel
@@ -31,6 +33,9 @@ from wheelrun.runtime.masking import is_secret, public
 from wheelrun.runtime.tracebacks import said_by
 from wheelrun.states import ErrorInfo, RunState
 from wheelrun.store import RunRecord, RunStore
+
+if TYPE_CHECKING:
+    from wheelrun.packaging.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +302,25 @@ class Client(Workspace):
             environ={**self.environ, **stack.environment},
         )
 
+    def _bundle(self, orchestrator: BaseOrchestrator, built: BuildResult) -> Bundle | None:
+        """Return the bundle of the dependencies that a target wants, None for none."""
+        key = orchestrator.python_key()
+        python = self._pythons.get(key) if key is not None else None
+        wanted = orchestrator.bundle_platform(python or platform.python_version())
+        if wanted is None:
+            return None
+        from wheelrun.packaging.bundle import make_bundle
+        from wheelrun.packaging.platforms import refuse_unfit
+
+        wheels = (built.wheel, *built.also)
+        for wheel in wheels:
+            refuse_unfit(wheel, wanted)
+        return make_bundle(self.project, wheels, cache_dir(self.environ), wanted, environ=self.environ)
+
+    @functools.cached_property
+    def _pythons(self) -> TargetPythons:
+        return TargetPythons(data_dir(self.environ) / "pythons")
+
     def _python_of(
         self,
         orchestrator: BaseOrchestrator,
@@ -308,12 +332,11 @@ class Client(Workspace):
         key = orchestrator.python_key()
         if key is None or entry == SURVEY:
             return None
-        pythons = TargetPythons(data_dir(self.environ) / "pythons")
-        found = pythons.get(key)
+        found = self._pythons.get(key)
         if found is None:
             on_stage(f"asking {stack.name} for its Python")
             found = self.survey(stack.name, executors=False)["driver"]["python"]
-            pythons.put(key, found)
+            self._pythons.put(key, found)
         return found
 
     def survey(self, target: str | None = None, *, distributions: Sequence[str] = (), executors: bool = True) -> Any:
@@ -345,6 +368,9 @@ class Client(Workspace):
         deployment = _with_wheels(deployment, built)
         if isinstance(orchestrator, WheeledOrchestrator):
             orchestrator.wheels = (built.wheel, *built.also)
+            orchestrator.bundle = self._bundle(orchestrator, built)
+            if orchestrator.bundle is not None:
+                deployment = deployment.with_settings(bundle=bundle_reference(orchestrator.bundle))
         orchestrator.warnings.extend(built.warnings)
         self.store.update(run.id, wheel=_wheel_table(built.wheel))
         self.store.save_deployment(run.id, deployment.to_json())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import secrets
 import socket
 import time
@@ -139,7 +140,12 @@ def _prepare(folder: Folder, size: Size, spark: Spark) -> State:
     key = _secret(folder.rest_key, new_key()) if knows_tokens and any(jars.glob("jjwt-impl-*.jar")) else None
     token = _secret(folder.connect_token, secrets.token_urlsafe(32)) if knows_tokens and size.connect else None
     state = State(
-        spark=spark.version, size=size, ports=ports, rest_key=key is not None, connect_token=token is not None
+        spark=spark.version,
+        size=size,
+        ports=ports,
+        rest_key=key is not None,
+        connect_token=token is not None,
+        python=platform.python_version(),
     )
     _write_conf(folder.conf(MASTER), conf.master_conf(state, folder, key))
     _write_conf(folder.conf("worker"), conf.driver_conf(state))

@@ -93,6 +93,7 @@ class State:
         rest_key: Whether the REST gateway asks for a signed token.
         connect_token: Whether the Connect server asks for a token.
         ready: Whether it was once up as a whole.
+        python: The version of the Python that its jobs run on.
     """
 
     spark: str
@@ -102,6 +103,7 @@ class State:
     rest_key: bool = False
     connect_token: bool = False
     ready: bool = False
+    python: str = ""
 
     @property
     def workers(self) -> tuple[str, ...]:

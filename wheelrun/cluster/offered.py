@@ -30,6 +30,7 @@ def targets(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
             "rest": state.rest,
             "web": state.web("master"),
             **({"rest_key_file": str(folder.rest_key)} if state.rest_key else {}),
+            **({"python_version": state.python} if state.python else {}),
             **root,
         }
     }

@@ -8,7 +8,7 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +23,9 @@ from wheelrun.runtime.events import EventLog
 from wheelrun.runtime.execute import Execution, conclude
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.states import RunState, RunStatus
+
+if TYPE_CHECKING:
+    from wheelrun.packaging.platforms import Platform
 
 
 class BaseOrchestratorConfig(BaseModel):
@@ -232,6 +235,15 @@ class BaseOrchestrator(ABC):
         """Whether the code of a deployment is where a run of it finds it: false after an interrupted submission."""
         del stack
         return deployment.wheel is not None
+
+    def bundle_platform(self, python: str) -> Platform | None:
+        """Return what a bundle of the dependencies is to be made for, None if this target wants none.
+
+        Args:
+            python: The version of the target's Python, such as "3.11.7".
+        """
+        del python
+        return None
 
     def python_key(self) -> str | None:
         """Return what tells the Python of this target from others, None if it is this process's own or known."""

@@ -5,20 +5,57 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
 
 from wheelrun.config import Stack
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ConfigurationError
+from wheelrun.orchestrators.base import BaseOrchestratorConfig
 from wheelrun.orchestrators.roots import NAMES, Root
 from wheelrun.orchestrators.wheeled import reference
+from wheelrun.packaging.platforms import Platform
 from wheelrun.packaging.wheel import Wheel
 from wheelrun.runtime import driver
 from wheelrun.runtime.masking import public
 from wheelrun.runtime.session import LOGGING
 from wheelrun.runtime.ticket import Ticket
 
+if TYPE_CHECKING:
+    from wheelrun.packaging.bundle import Bundle
+
 _CLUSTER_SCHEMES = {"s3": "s3a", "gcs": "gs", "adl": "abfs", "az": "abfs"}
 """What Hadoop calls the file systems that fsspec calls otherwise."""
+
+
+class ShipmentConfig(BaseOrchestratorConfig):
+    """The settings of a target to which code and dependencies have to travel."""
+
+    cluster_root: str | None = Field(
+        default=None, description="What the cluster calls the artifact root, if not what it is called here"
+    )
+    dependencies: Literal["bundle", "cluster", "none"] = Field(
+        default="bundle",
+        description="Whether the project's dependencies travel with it, are on the cluster, or are not wanted there",
+    )
+    platform: str = Field(
+        default="x86_64-manylinux_2_28", description="The cluster's system, in the words of uv's --python-platform"
+    )
+    python: str | None = Field(default=None, description="The Python of driver and executors, on the cluster")
+    python_version: str | None = Field(
+        default=None, description="The version of that Python; by default the cluster is asked for it once"
+    )
+    isolation: Literal["pipeline", "step"] = Field(
+        default="pipeline", description="Whether the steps share one Spark application or have one each"
+    )
+    max_parallel_steps: int = Field(default=1, ge=1, description="How many independent steps may run at once")
+
+    def bundle_platform(self, python: str) -> Platform | None:
+        """Return what a bundle is to be made for, None if there is to be none."""
+        if self.dependencies != "bundle":
+            return None
+        return Platform(".".join((self.python_version or python).split(".")[:2]), self.platform)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +100,8 @@ class Shipment:
     def code(self) -> tuple[str, ...]:
         """Names of the code's archives below the root, in the order of the path."""
         wheels = (*((self.deployment.wheel,) if self.deployment.wheel else ()), *self.deployment.also)
-        return tuple(archive_name(wheel) for wheel in wheels)
+        bundle = (bundle_name(self.deployment.bundle),) if self.deployment.bundle else ()
+        return (*(archive_name(wheel) for wheel in wheels), *bundle)
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -107,13 +145,15 @@ class Shipment:
             step_conf=step_conf or {},
         )
 
-    def send(self, root: Root, wheels: Sequence[Wheel], run_id: str) -> int:
+    def send(self, root: Root, wheels: Sequence[Wheel], bundle: Bundle | None, run_id: str) -> int:
         """Put everything under the artifact root that is not there; return the bytes of code that were sent.
 
         Raises:
             UploadError: it cannot be written.
         """
         sent = sum(root.put(wheel.path, archive_name(reference(wheel))) for wheel in (*wheels, self.own))
+        if bundle is not None:
+            sent += root.put(bundle.path, bundle_name(bundle_reference(bundle)))
         sent += root.put(Path(driver.__file__), self._beside("wheelrun_driver.py"))
         if not root.exists(self._beside("log4j2.properties")):
             root.write(self._beside("log4j2.properties"), LOGGING.encode())
@@ -132,6 +172,24 @@ class Shipment:
 
     def _beside(self, name: str) -> str:
         return NAMES.wheel(self.own.name, self.own.digest, name).as_posix()
+
+
+def bundle_reference(bundle: Bundle) -> WheelRef:
+    """Return what a deployment says of a bundle."""
+    return WheelRef(file=bundle.path.name, name="bundle", version="", digest=bundle.digest)
+
+
+def bundle_name(bundle: WheelRef) -> str:
+    """Return a bundle's name below the artifact root."""
+    return NAMES.bundle(bundle.digest, bundle.file).as_posix()
+
+
+def has_code(root: Root, deployment: Deployment) -> bool:
+    """Whether all archives of a deployment are below the root; those that are stay for the next hour."""
+    wheels = (deployment.wheel, *deployment.also)
+    if not all(wheel and root.keep(archive_name(wheel)) for wheel in wheels):
+        return False
+    return deployment.bundle is None or root.keep(bundle_name(deployment.bundle))
 
 
 def archive_name(wheel: WheelRef) -> str:

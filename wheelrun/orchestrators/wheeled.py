@@ -9,6 +9,7 @@ import tempfile
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wheelrun.config import Stack
 from wheelrun.deployment import Deployment, WheelRef
@@ -17,6 +18,9 @@ from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig
 from wheelrun.orchestrators.roots import NAMES, Root
 from wheelrun.packaging.snapshot import Snapshot
 from wheelrun.packaging.wheel import Wheel
+
+if TYPE_CHECKING:
+    from wheelrun.packaging.bundle import Bundle
 
 
 class WheeledOrchestrator(BaseOrchestrator, ABC):
@@ -45,6 +49,7 @@ class WheeledOrchestrator(BaseOrchestrator, ABC):
         super().__init__(config, name=name, environ=environ)
         self.source_root = source_root
         self.wheels = tuple(wheels)
+        self.bundle: Bundle | None = None
         self._snapshots: dict[str, Snapshot] = {}
 
     def copy_repository_to_temp_dir_and_add_setup_py(self) -> str:

@@ -100,6 +100,21 @@ def fits(wheel: Wheel, platform: Platform) -> bool:
     return not supported.isdisjoint(tags)
 
 
+def refuse_unfit(wheel: Wheel, platform: Platform) -> None:
+    """Refuse a wheel with compiled code that was made for another platform.
+
+    Raises:
+        ConfigurationError: It holds extensions that the platform cannot load.
+    """
+    extensions = compiled_extensions(wheel)
+    if extensions and not fits(wheel, platform):
+        raise ConfigurationError(
+            f"{wheel.path.name} holds compiled code ({extensions[0]}), and it was not made for {platform}",
+            hint="build it on such a machine, or make it a dependency of its own with wheels for both, so that it"
+            " travels in the bundle",
+        )
+
+
 def _systems(word: str) -> Iterable[str]:
     """Return the platform tags that a machine of uv's word takes."""
     word = _ALIASES.get(word, word)

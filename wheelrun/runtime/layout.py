@@ -1,6 +1,7 @@
 """The one place that knows file names under an artifact root.
 
 <root>/wheels/<distribution>/<digest>/<file>.whl
+<root>/bundles/<digest>/<file>.zip
 <root>/steps/<key>.json                          the step cache's index
 <root>/runs/<run id>/deployment.json
                      events.jsonl                one JSON line per change
@@ -35,6 +36,10 @@ class ArtifactRoot:
     def wheel(self, distribution: str, digest: str, file: str) -> Path:
         """Return where a wheel lies: content-addressed, so what is there need not be written again."""
         return self.path / "wheels" / distribution / digest / file
+
+    def bundle(self, digest: str, file: str) -> Path:
+        """Return where an archive of dependencies lies."""
+        return self.path / "bundles" / digest / file
 
     def step_index(self, key: str) -> Path:
         """Return where the step cache keeps which outputs belong to a key."""

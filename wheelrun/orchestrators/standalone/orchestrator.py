@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -22,7 +22,7 @@ from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunH
 from wheelrun.orchestrators.log_lines import CHUNK, Source, read_logs
 from wheelrun.orchestrators.remote_run import RemoteRun
 from wheelrun.orchestrators.roots import Root
-from wheelrun.orchestrators.shipment import Shipment, archive_name
+from wheelrun.orchestrators.shipment import Shipment, ShipmentConfig, archive_name, has_code
 from wheelrun.orchestrators.spark_conf import archives, executor_environment, resource_conf, split, together
 from wheelrun.orchestrators.standalone.gateway import Address, Gateway, LostAnswerError
 from wheelrun.orchestrators.standalone.state import Native, overlaid
@@ -30,6 +30,8 @@ from wheelrun.orchestrators.standalone.web import VIEWS, View, driver_log
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.own import own_wheel
+from wheelrun.packaging.platforms import Platform
+from wheelrun.runtime.jws import bearer_token
 from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE
 from wheelrun.states import RunStatus
 
@@ -39,25 +41,20 @@ HONOURED = ("cpu_count", "memory", "executors", "executor_cpu_count", "executor_
 _PREFACE = re.compile(r'|Launch Command: ".*|={40}|WARNING: Using incubator modules: jdk\.incubator\.vector')
 """What a worker and its JVM write into every driver's log before the driver says anything."""
 
+RUN_VARIABLE = "WHEELRUN_SUBMITTED_RUN"
+"""Tells the run in the environment of its driver's JVM. The gateway refuses a submission without any variable."""
+
 _PATIENCE = 4.0
 """Seconds that a driver has to end a run by itself before the Master is asked to kill it."""
 
 
-class StandaloneConfig(BaseOrchestratorConfig):
+class StandaloneConfig(ShipmentConfig):
     """The settings of a target on a standalone cluster."""
 
     master: str = Field(description="The masters: spark://host:7077, or spark://a:7077,b:7077")
     rest: str | None = Field(default=None, description="The REST gateways; by default the masters' port 6066")
     web: str | None = Field(default=None, description="The Master's web page; by default the first master's port 8080")
-    python: str = Field(default="python3", description="The Python of driver and executors, on the workers")
-    cluster_root: str | None = Field(
-        default=None, description="What the cluster calls the artifact root, if not what it is called here"
-    )
     supervise: bool = Field(default=False, description="Whether the Master starts a driver again that failed")
-    isolation: Literal["pipeline", "step"] = Field(
-        default="pipeline", description="Whether the steps share one Spark application or have one each"
-    )
-    max_parallel_steps: int = Field(default=1, ge=1, description="How many independent steps may run at once")
     rest_key_file: Path | None = Field(default=None, description="The key that signs tokens for the REST gateway")
     rest_ca_file: Path | None = Field(default=None, description="The certificate that the REST gateway is checked with")
 
@@ -177,8 +174,18 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         )
         yield from _spoken(lines)
 
-    def python_key(self) -> str:
-        """Return what tells the cluster's Python from others: it is asked once."""
+    def has_code(self, deployment: Deployment, stack: Stack) -> bool:
+        """Whether everything that a deployment runs lies under the artifact root."""
+        return has_code(Root.open(stack.artifact_root), deployment)
+
+    def bundle_platform(self, python: str) -> Platform | None:
+        """Return what a bundle of the dependencies is to be made for, None if none is wanted."""
+        return self.config.bundle_platform(python)
+
+    def python_key(self) -> str | None:
+        """Return what tells the cluster's Python from others, None if the configuration says its version."""
+        if self.config.python_version:
+            return None
         return f"{self.flavor} {self.config.master} {self.config.python}"
 
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
@@ -213,6 +220,7 @@ class StandaloneOrchestrator(WheeledOrchestrator):
             each = {spec.name: self._resources([spec]) for spec in deployment.steps}
             ticket = shipment.ticket(run_id, start, conf={**shown, "spark.master": self.config.master}, step_conf=each)
         arguments += [shipment.entry, ticket.to_json()]
+        python = {"PYSPARK_PYTHON": self.config.python} if self.config.python else {}
         content = {
             "gateways": list(self.config.gateways),
             "body": {
@@ -234,14 +242,14 @@ class StandaloneOrchestrator(WheeledOrchestrator):
             orchestrator=self.flavor,
             run_id=run_id,
             content=content,
-            environment={"PYSPARK_PYTHON": self.config.python, **stack.environment},
+            environment={**python, **stack.environment, RUN_VARIABLE: run_id},
             conf=secret,
         )
 
     def _submit(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int) -> Iterator[Mapping[str, Any]]:
         request = self._prepare(deployment, stack, run_id, start=start)
         root = Root.open(stack.artifact_root)
-        sent = self._shipment(deployment, stack).send(root, self.wheels, run_id)
+        sent = self._shipment(deployment, stack).send(root, self.wheels, self.bundle, run_id)
         yield {"start": start, "submission": None, "bytes_sent": sent}
         body = {**request.content["body"], "environmentVariables": _environment(request)}
         try:
@@ -287,7 +295,9 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         context = None
         if any(address.startswith("https:") for address in self.config.gateways):
             context = ssl.create_default_context(cafile=self.config.rest_ca_file)
-        return Gateway(addresses=self.config.gateways, context=context)
+        key = self.config.rest_key_file
+        token = (lambda: bearer_token(key)) if key is not None else (lambda: None)
+        return Gateway(addresses=self.config.gateways, token=token, context=context)
 
     def _remote(self, run: RunHandle) -> RemoteRun:
         if run.id not in self._followed:
