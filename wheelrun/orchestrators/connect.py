@@ -118,6 +118,7 @@ class ConnectOrchestrator(ProcessOrchestrator):
         self, deployment: Deployment, stack: Stack, environment: Mapping[str, str]
     ) -> Iterator[Mapping[str, Any]]:
         """Make sure that there is a server, and start the supervisor."""
+        self.spark_conf(deployment, stack)  # what is wrong here goes before what is wrong there
         if deployment.uses_spark and not is_proxied(self.environ):
             reach(self.remote)
         yield from super().prepare_or_run_pipeline(deployment, stack, environment)
