@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import json
 import subprocess
 import sys
@@ -18,12 +19,13 @@ from wheelrun.deployment import Deployment
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
 from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
 from wheelrun.orchestrators.classic_spark import remarks
-from wheelrun.orchestrators.contract import Capabilities, Request
+from wheelrun.orchestrators.contract import Capabilities, Request, RunHandle
 from wheelrun.orchestrators.process import ProcessConfig, ProcessOrchestrator
 from wheelrun.orchestrators.session_conf import session_conf
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.own import own_wheel
 from wheelrun.runtime.bootstrap import python_command
+from wheelrun.runtime.connect import release_left
 from wheelrun.runtime.connect_server import INSTALL, is_proxied, missing, reach
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.remote import REMOTE, TOKEN, Remote
@@ -87,7 +89,8 @@ class ConnectOrchestrator(ProcessOrchestrator):
         super().check(deployment)
         root = self.source_root
         if deployment.uses_spark and root is not None:
-            self.warnings.extend(remarks(deployment.steps, (root, root / "src")))
+            found = remarks(deployment.steps, (root, root / "src"))
+            self.warnings.extend(remark for remark in found if remark not in self.warnings)
 
     def check_machine(self, deployment: Deployment, stack: Stack) -> None:
         """Refuse a run whose Python has no client of Spark Connect."""
@@ -101,10 +104,10 @@ class ConnectOrchestrator(ProcessOrchestrator):
         del deployment
         return session_conf(stack.conf, self.name)
 
-    def spark_environment(self, stack: Stack) -> dict[str, str]:
-        """Return the run's variables: also the server's address, and its token if there is one."""
+    def spark_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the run's variables with the server's address, and its token if there is one."""
         remote = self.remote
-        environment = {**stack.environment, REMOTE: remote.public, **remote.environment}
+        environment = {**environment, REMOTE: remote.public, **remote.environment}
         if self.config.token_file is not None and TOKEN not in environment:
             environment[TOKEN] = read_token(self._of_project(self.config.token_file))
         return environment
@@ -133,13 +136,20 @@ class ConnectOrchestrator(ProcessOrchestrator):
             "frames": (self.config.cluster_root or "").rstrip("/"),
         }
 
+    def tidy(self, run: RunHandle) -> None:
+        """Remove what is left of a run whose processes are gone, its sessions on the server too."""
+        with contextlib.suppress(WheelrunError):  # the server gives them up by itself, later
+            environment = {**self.environ, **self.spark_environment({})}
+            release_left(Path(str(run.metadata.get("scratch", ""))), environment, python=self.config.python)
+        super().tidy(run)
+
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check the artifact root, the client, and that the server gives a session; it says its version."""
         checks = list(super().preflight(stack))
         try:
             if lacking := self._lacking():
                 raise ConfigurationError(f"no {', '.join(lacking)}", hint=INSTALL)
-            answer = self._ask("probe", {**self.environ, **self.spark_environment(stack)})
+            answer = self._ask("probe", {**self.environ, **self.spark_environment(stack.environment)})
             checks.append((f"Connect server at {self.remote.place} (Spark {answer['version']})", None, None))
             if answer["differs"]:
                 checks.append(("versions", answer["differs"], "use the pyspark of the server's version"))

@@ -145,7 +145,7 @@ def _write(folder: Path, value: Any, frames: str) -> dict[str, Any]:
         _make_sure(folder / "data.parquet", value)
         return {"format": "parquet", "frame": "spark", "rows": _parquet_rows(folder / "data.parquet")}
     if _is_frame(value, "pandas") and _has_parquet():
-        value.to_parquet(folder / "data.parquet")
+        _written_down(value).to_parquet(folder / "data.parquet")
         return {"format": "parquet", "frame": "pandas", "rows": len(value)}
     try:
         text = json.dumps(encode(value), ensure_ascii=False)
@@ -178,6 +178,24 @@ def _make_sure(folder: Path, value: Any) -> None:
 def _is_frame(value: Any, package: str) -> bool:
     kind = type(value)
     return kind.__name__ == "DataFrame" and f"{kind.__module__}.".startswith(f"{package}.")
+
+
+def _written_down(frame: Any) -> Any:
+    """Return a pandas frame without the attributes that parquet has no form for; Spark Connect leaves its metrics."""
+    kept = {name: item for name, item in frame.attrs.items() if _is_json(item)}
+    if len(kept) == len(frame.attrs):
+        return frame
+    frame = frame.copy(deep=False)
+    frame.attrs = kept
+    return frame
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _has_parquet() -> bool:

@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -35,7 +35,7 @@ from wheelrun.runtime.connect_server import (
 )
 from wheelrun.runtime.context import ACTIVE
 from wheelrun.runtime.imports import close, when_imported
-from wheelrun.runtime.launch import Launch
+from wheelrun.runtime.launch import Launch, is_scratch
 from wheelrun.runtime.remote import REMOTE, with_parameters
 from wheelrun.runtime.session import group_of
 from wheelrun.signatures import spark_session
@@ -168,7 +168,7 @@ class RemoteSession:
                 raise
             raise self._server.refusal(error) from None
         if (step := ACTIVE.get()) is not None:
-            session.addTag(group_of(step.run_id, step.step))
+            session.addTag(group_of(step.run_id, step.step, step.attempt))
 
     def _set(self, session: Any, name: str, value: str) -> None:
         try:
@@ -197,20 +197,24 @@ def notes(scratch: Path) -> Path:
     return scratch / "sessions"
 
 
-def release_left(launch: Launch, *, seconds: float = 2 * HURRY) -> None:
+def release_left(
+    scratch: Path, environ: Mapping[str, str], *, python: str | None = None, seconds: float = 2 * HURRY
+) -> None:
     """Release the sessions that a worker has left on the server, in another process, and wait for it so long.
 
     Args:
-        launch: The run's launch.
+        scratch: The run's folder for temporary files.
+        environ: The environment, in which the server's address and token are.
+        python: The Python that has the client; by default this process's.
         seconds: How long.
     """
-    folder = notes(Path(launch.scratch))
-    if not folder.is_dir() or not any(folder.iterdir()):
+    folder = notes(scratch)
+    if not is_scratch(scratch) or not folder.is_dir() or not any(folder.iterdir()):
         return
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # the server gives them up by itself, later
         subprocess.run(
-            python_command("wheelrun.runtime.connect", str(folder)),
-            env={**os.environ, **launch.environment},
+            python_command("wheelrun.runtime.connect", str(folder), python=python),
+            env=dict(environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -30,7 +30,7 @@ from wheelrun.runtime.explain import explain
 from wheelrun.runtime.graph import Decision, decide
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths
 from wheelrun.runtime.scripts import run_script
-from wheelrun.runtime.session import JVM_LOST, application_id, cancel_jobs, group_jobs
+from wheelrun.runtime.session import JVM_LOST, application_id, cancel_jobs, group_jobs, group_of
 from wheelrun.runtime.surroundings import environment, flush, only_this_process
 from wheelrun.runtime.values import decode, resolve
 from wheelrun.signatures import session_parameters, spark_session
@@ -257,29 +257,30 @@ class Execution:
             artifact_root=self.root.path,
             states={name: state for name, state in self.states.items() if state.is_terminal},
         )
+        group = group_of(self.run_id, spec.name, attempt)
         token = ACTIVE.set(current)
         try:
             with environment(spec.environment):
-                body = self._script(spec) if spec.kind == "script" else self._call(spec)
+                body = self._script(spec, group) if spec.kind == "script" else self._call(spec, group)
                 # the step's time counts from here: imports and the start of Spark are not its own
                 self.log.emit("clock", step=spec.name, timeout=spec.timeout)
-                with deadline(spec.timeout, self._cancel_jobs(spec)):
+                with deadline(spec.timeout, functools.partial(cancel_jobs, group)):
                     return body()
         finally:
             ACTIVE.reset(token)
 
-    def _script(self, spec: StepSpec) -> Callable[[], list[dict[str, Any]]]:
+    def _script(self, spec: StepSpec, group: str) -> Callable[[], list[dict[str, Any]]]:
         """Make ready to run a script, and return what runs it."""
         self.ready()
 
         def body() -> list[dict[str, Any]]:
-            group_jobs(self.run_id, spec.name)
+            group_jobs(group)
             run_script(spec.function, self.deployment.argv, self.code)
             return []
 
         return body
 
-    def _call(self, spec: StepSpec) -> Callable[[], list[dict[str, Any]]]:
+    def _call(self, spec: StepSpec, group: str) -> Callable[[], list[dict[str, Any]]]:
         """Import a step's function and make its session, and return what loads its inputs, calls it and saves."""
         with only_this_process():
             target = resolve(spec.function)
@@ -289,7 +290,7 @@ class Execution:
         sys.argv = [spec.function, *self.deployment.argv]
 
         def body() -> list[dict[str, Any]]:
-            group_jobs(self.run_id, spec.name)
+            group_jobs(group)
             arguments = {name: decode(tree, self._load) for name, tree in spec.arguments.items()}
             return self._save(spec, _called(function, {**arguments, **session}))
 
@@ -322,10 +323,6 @@ class Execution:
     def warn(self, message: str) -> None:
         """Tell something that the user should know and that stops nothing: as an event, and in the run's log."""
         warn(self.log, message)
-
-    def _cancel_jobs(self, spec: StepSpec) -> Callable[[], None]:
-        alone = self.deployment.max_parallel_steps == 1
-        return functools.partial(cancel_jobs, self.run_id, spec.name, alone=alone)
 
     def _offsets(self) -> dict[str, int]:
         """Return how long the run's log files are now: where in them this step's part starts or ends."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -84,12 +83,19 @@ def make_scratch(path: str) -> None:
     Path(path).mkdir(mode=0o700)
 
 
+def is_scratch(folder: Path) -> bool:
+    """Whether it is a scratch folder, and this user's."""
+    try:
+        return folder.name.startswith(_SCRATCH) and not folder.is_symlink() and folder.stat().st_uid == os.getuid()
+    except OSError:
+        return False
+
+
 def remove_scratch(path: str) -> None:
     """Remove a scratch folder, if it is one and this user's."""
     folder = Path(path)
-    with contextlib.suppress(OSError):
-        if folder.name.startswith(_SCRATCH) and not folder.is_symlink() and folder.stat().st_uid == os.getuid():
-            shutil.rmtree(folder, ignore_errors=True)
+    if is_scratch(folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def lock_path(run: Path) -> Path:

@@ -8,7 +8,6 @@ does.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import struct
 import subprocess
@@ -162,32 +161,37 @@ def application_id() -> str | None:
     return None if session is None else str(session.session_id)
 
 
-def group_of(run_id: str, step: str) -> str:
-    """Return the name by which the jobs of a step are found."""
-    return f"{run_id}:{step}".replace(",", "_")  # a tag of Connect has no comma
+def group_of(run_id: str, step: str, attempt: int) -> str:
+    """Return the name by which the jobs of an attempt of a step are found."""
+    return f"{run_id}:{step}:{attempt}".replace(",", "_")  # a tag of Connect has no comma
 
 
-def group_jobs(run_id: str, step: str) -> None:
-    """Mark the jobs that this thread starts from now on as those of a step."""
-    context, group = active_context(), group_of(run_id, step)
+def group_jobs(group: str) -> None:
+    """Mark the jobs that this thread starts from now on."""
+    context = active_context()
     if context is not None:
-        context.setJobGroup(group, step, interruptOnCancel=True)
+        context.setJobGroup(group, group.split(":")[1], interruptOnCancel=True)
     elif (session := active_remote()) is not None:
-        for tag in tuple(session.getTags()):
-            if tag.startswith(f"{run_id}:"):
-                session.removeTag(tag)
+        session.clearTags()
         session.addTag(group)
 
 
-def cancel_jobs(run_id: str, step: str, *, alone: bool) -> None:
-    """Cancel the jobs of a step; if it is alone in this process, also those that it has started in other threads."""
-    context, group = active_context(), group_of(run_id, step)
+def cancel_jobs(group: str, *, patience: float = 3.0) -> None:
+    """Cancel the jobs that were marked so; wait so many seconds for it."""
+    context = active_context()
     if context is not None:
         with contextlib.suppress(Exception):  # the JVM may be the reason for the timeout
             context.cancelJobGroup(group)
     elif (session := active_remote()) is not None:
-        interrupt = session.interruptAll if alone else functools.partial(session.interruptTag, group)
-        threading.Thread(target=interrupt, daemon=True).start()  # the server may be the reason for the timeout
+        # in a thread, since the server may be the reason for the timeout; another attempt has another mark
+        thread = threading.Thread(target=_interrupt, args=(session, group), daemon=True)
+        thread.start()
+        thread.join(patience)
+
+
+def _interrupt(session: Any, tag: str) -> None:
+    with contextlib.suppress(Exception):
+        session.interruptTag(tag)
 
 
 def jvm_is_alive(gateway: Gateway | None) -> bool:

@@ -85,7 +85,7 @@ class Supervisor:
             try:
                 status, why = self._watch(*self._fork())
                 processes.end_session(os.getsid(0), without={os.getpid(), *self.spared}, grace=GRACE / 2)
-                release_left(self.launch)
+                release_left(Path(self.launch.scratch), {**os.environ, **self.launch.environment})
             finally:
                 remove_scratch(self.launch.scratch)
             if self._after(before, status, why):
