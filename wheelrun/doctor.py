@@ -233,11 +233,13 @@ def _targets(client: Client, names: Sequence[str]) -> Iterator[Finding]:
 
 def _target(client: Client, stack: Stack, check: str) -> Iterator[Finding]:
     orchestrator = client.orchestrator_for(stack)
-    wrong = False
+    wrong, found = False, [stack.orchestrator]
     for what, problem, remedy in orchestrator.preflight(stack):
         if problem is not None:
             wrong = True
             yield Finding(check=f"{check}: {what}", ok=False, detail=problem, remedy=remedy)
+        elif what != "artifact root":
+            found.append(what)
     if not wrong:
-        where = f", artifacts in {stack.artifact_root}" if stack.artifact_root else ""
-        yield Finding(check=check, ok=True, detail=f"{stack.orchestrator}{where}")
+        where = [f"artifacts in {stack.artifact_root}"] if stack.artifact_root else []
+        yield Finding(check=check, ok=True, detail=", ".join([*found, *where]))

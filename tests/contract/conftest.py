@@ -18,10 +18,14 @@ TARGETS = {
     "local": lambda _: {},
     "local-parallel": lambda _: {"orchestrator": "local", "max_parallel_steps": 2},
     "cluster": lambda request: request.getfixturevalue("spark_cluster").targets["cluster"],
+    "connect": lambda request: request.getfixturevalue("spark_cluster").targets["connect"],
 }
 
-WITH_SPARK = {"cluster"}
+WITH_SPARK = {"cluster", "connect"}
 """Those that start a JVM."""
+
+FIRST_LINES = {"connect": "import pyspark.sql\n"}
+"""What stands above the project's code: a server's session is made where the code is seen to use Spark."""
 
 PROJECT = {
     "jobs.py": """
@@ -122,7 +126,7 @@ def harness(request, target, tmp_path, environ):
     project = tmp_path / "project"
     project.mkdir()
     for name, text in PROJECT.items():
-        (project / name).write_text(textwrap.dedent(text).lstrip())
+        (project / name).write_text(FIRST_LINES.get(target, "") + textwrap.dedent(text).lstrip())
     lines = [f"[targets.{target}]"]
     home = tmp_path / "home"
     table = TARGETS[target](request)

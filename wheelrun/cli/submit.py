@@ -57,6 +57,7 @@ class Submit(Verb):
 @click.argument("entry")
 @options(
     target_option,
+    click.option("--remote", metavar="URL", help="A Spark Connect server, sc://host:port, instead of the target's."),
     click.option("-p", "--param", "params", type=KeyValue(), multiple=True, metavar="K=V", help="A parameter."),
     click.option(
         "--params-file",
@@ -86,6 +87,7 @@ def command(
     params_file: Path | None,
     env: tuple[tuple[str, str], ...],
     conf: tuple[tuple[str, str], ...],
+    remote: str | None,
     max_parallel_steps: int | None,
     wait: bool,
     dry_run: bool,
@@ -105,7 +107,7 @@ def command(
         "argv": ctx.meta.get(_ARGUMENTS, ()),
         "env": pairs(env),
         "conf": pairs(conf),
-        "options": {} if max_parallel_steps is None else {"max_parallel_steps": max_parallel_steps},
+        "options": {"remote": remote, "max_parallel_steps": max_parallel_steps},
         **given,
     }
     client = client_of(project)

@@ -17,6 +17,7 @@ from wheelrun.client.pythons import TargetPythons, check_python
 from wheelrun.client.results import result_of
 from wheelrun.client.run import Run
 from wheelrun.config import Stack, cache_dir, data_dir, resolve_stack, validate
+from wheelrun.config.remotes import given_again, without_secrets
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ConfigurationError, RunCancelledError, StoreError, UsageError, WheelrunError
 from wheelrun.orchestrators import registry
@@ -429,17 +430,19 @@ class Client(Workspace):
     ) -> Stack:
         stack = Stack(**record.stack)
         environment, spark = {**stack.environment, **(env or {})}, {**stack.conf, **(conf or {})}
+        config, known = given_again(stack.config, env or {}, self.environ)
+        config, environment, spark = without_secrets(config, environment, spark)
         for name in record.metadata.get("secret_settings", ()):
             if name in environment or name in spark:
                 continue
-            if name not in self.environ:
+            if name not in known:
                 flag = "--conf" if "." in name else "-e"
                 raise ConfigurationError(
                     f"{name} was given to run {record.id} and, being a secret, not recorded",
                     hint=f"give it again: {flag} {name}=…, or set it in the environment",
                 )
-            environment[name] = self.environ[name]
-        return replace(stack, environment=environment, conf=spark)
+            environment[name] = known[name]
+        return replace(stack, config=config, environment=environment, conf=spark)
 
     def _recorded_deployment(self, record: RunRecord) -> Deployment:
         text = self.store.load_deployment(record.id)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from wheelrun.config import remotes
 from wheelrun.config.places import data_dir
 from wheelrun.config.settings import (
     LOCAL,
@@ -64,24 +65,30 @@ def resolve_stack(
     An orchestrator's own keys in `[defaults]` go to the targets of the orchestrator that `[defaults]` names
     (of `local` if it names none), so that they never reach one that does not know them.
 
+    A connection string never stays whole: its secrets move to the run's variables, whose names tell that they are.
+
     Args:
         settings: What `load_settings` returned.
         target: The target's name, as given on the command line.
-        flags: Keys of a target as given on the command line; one that is None was not given.
-        environ: Read for `WHEELRUN_TARGET`, `WHEELRUN_ARTIFACT_ROOT`, `WHEELRUN_TIMEOUT`, and for
-            `WHEELRUN_CONF` and `WHEELRUN_ENVIRONMENT`: `key=value` words as a shell would split them.
+        flags: Keys of a target as given on the command line; one that is None was not given. A `remote` without a
+            target makes one, called "connect".
+        environ: Read for `WHEELRUN_TARGET`, `WHEELRUN_ARTIFACT_ROOT`, `WHEELRUN_TIMEOUT`, for `WHEELRUN_CONF` and
+            `WHEELRUN_ENVIRONMENT`: `key=value` words as a shell would split them; and for the address and token of a
+            Connect server.
 
     Raises:
         ConfigurationError: There is no such target, it has no orchestrator, or a value is not understood.
     """
+    said = {key: value for key, value in (flags or {}).items() if value is not None}
     name = target or environ.get("WHEELRUN_TARGET") or settings.target
     table = settings.targets.get(name)
+    if target is None and "remote" in said:
+        name, table = "connect", TargetTable(where="--remote", orchestrator=remotes.CONNECT)
     if table is None:
         raise ConfigurationError(
             f"there is no target {name!r}{did_you_mean(name, settings.targets)}",
             hint=f"known targets: {', '.join(sorted(settings.targets))}; add one as a table [targets.{name}]",
         )
-    said = {key: value for key, value in (flags or {}).items() if value is not None}
     given = merge_targets(*_from_environ(environ), target_table(said, "flag", Path()))
     defaults = settings.defaults
     own = LOCAL if name == LOCAL else defaults.orchestrator
@@ -91,19 +98,28 @@ def resolve_stack(
             f"{table.where or name} names no orchestrator",
             hint=f'add orchestrator = "…" to [targets.{name}] or to [defaults]',
         )
+    if "remote" in said and orchestrator != remotes.CONNECT:
+        raise ConfigurationError(
+            f"target {name!r} is one of {orchestrator!r}, which takes no --remote",
+            hint=f"leave the target out, or name one of {remotes.CONNECT!r}",
+        )
     if orchestrator != (defaults.orchestrator or LOCAL):
         defaults = replace(defaults, config={})
     stacked = merge_targets(defaults, table, given)
     artifact_root = stacked.artifact_root or ""
-    if not artifact_root and orchestrator == LOCAL:
+    if not artifact_root and orchestrator in (LOCAL, remotes.CONNECT):
         artifact_root = str(data_dir(environ) / "artifacts")
+    config, environment = stacked.config, stacked.environment
+    if orchestrator == remotes.CONNECT:
+        config, environment = remotes.settled(config, environment, stacked.conf, environ)
+    config, environment, conf = remotes.without_secrets(config, environment, stacked.conf)
     return Stack(
         name=name,
         orchestrator=orchestrator,
-        config=stacked.config,
+        config=config,
         artifact_root=artifact_root,
-        environment=stacked.environment,
-        conf=stacked.conf,
+        environment=environment,
+        conf=conf,
         timeout=stacked.timeout or None,
         where=table.where or f"target {name}",
     )

@@ -82,14 +82,19 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
             ConfigurationError: a setting cannot be honoured here.
         """
 
-    def spark_environment(self, stack: Stack) -> dict[str, str]:
-        """Return the run's environment variables, secrets included."""
-        return dict(stack.environment)
+    def spark_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the run's environment variables, secrets included, from those that the target has."""
+        return dict(environment)
 
     def command(self, deployment: Deployment, request: Request, root: ArtifactRoot) -> tuple[str, ...]:
         """Return the command that runs the steps, or nothing if the supervisor's worker runs them itself."""
         del deployment, request, root
         return ()
+
+    def session_settings(self, deployment: Deployment, root: ArtifactRoot) -> Mapping[str, Any]:
+        """Return the attributes of a launch that only this kind of session has."""
+        del deployment, root
+        return {}
 
     def check_machine(self, deployment: Deployment, stack: Stack) -> None:
         """Refuse a run that this machine cannot start, before anything is started.
@@ -121,7 +126,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
             orchestrator=self.flavor,
             run_id=run_id,
             content=content,
-            environment=self.spark_environment(stack),
+            environment=self.spark_environment(stack.environment),
             conf=self.spark_conf(deployment, stack),
         )
 
@@ -174,7 +179,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         status = self._folded(paths)
         if status.state.is_terminal or held:
             return status
-        remove_scratch(str(run.metadata.get("scratch", "")))
+        self.tidy(run)
         if status.steps and all(step.state.is_terminal for step in status.steps):
             log = EventLog(paths.events)
             conclude(Deployment.from_json(paths.deployment.read_text(encoding="utf-8")), paths, log)
@@ -204,7 +209,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
                 processes.end_session(pid, grace=0)
         status = self._folded(paths)
         if not is_held(lock):
-            remove_scratch(str(run.metadata.get("scratch", "")))
+            self.tidy(run)
         if not status.state.is_terminal:
             log = EventLog(paths.events)
             end(
@@ -214,6 +219,10 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
                 ErrorInfo(category="cancelled", message="the run was cancelled"),
             )
             log.close()
+
+    def tidy(self, run: RunHandle) -> None:
+        """Remove what is left of a run whose processes are gone."""
+        remove_scratch(str(run.metadata.get("scratch", "")))
 
     def logs(
         self, run: RunHandle, *, step: str | None = None, stream: str | None = None, follow: bool = False
@@ -265,6 +274,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
             scratch=str(scratch),
             session=self.session,
             command=self.command(deployment, request, root),
+            **self.session_settings(deployment, root),
         )
         yield {"scratch": str(scratch)}
         lock = RunLock(lock_path(paths.path))

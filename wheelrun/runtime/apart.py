@@ -77,8 +77,7 @@ class ApartExecution(Execution):
 
 def main() -> int:
     """Run one step. Arguments: its name, and the descriptor for events; the launch is on standard input."""
-    from wheelrun.runtime.sessions import SESSIONS
-    from wheelrun.runtime.worker import execution_of, set_up
+    from wheelrun.runtime.worker import execution_of, session_of, set_up
 
     name, events = sys.argv[1], int(sys.argv[2])
     launch = Launch.from_json(sys.stdin.read())
@@ -86,7 +85,7 @@ def main() -> int:
     paths = Path(launch.artifact_root) / "runs" / launch.run_id
     deployment = Deployment.from_json((paths / "deployment.json").read_text(encoding="utf-8"))
     log = EventLog(paths / "events.jsonl", also=events)
-    session = SESSIONS[launch.session](launch, deployment)
+    session = session_of(launch, deployment, log)
     try:
         execution_of(launch, deployment, log, session).run_one(name)
     finally:

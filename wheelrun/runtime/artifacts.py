@@ -16,6 +16,7 @@ from typing import Any
 
 from wheelrun.errors import UploadError
 from wheelrun.runtime.layout import write_atomically
+from wheelrun.runtime.session import active_remote
 from wheelrun.runtime.tracebacks import message_of
 from wheelrun.runtime.values import NotPlainError, decode, encode
 from wheelrun.signatures import spark_session
@@ -42,7 +43,7 @@ def save(folder: Path, value: Any, *, frames: str = "") -> dict[str, Any]:
 
     Raises:
         OutputError: it cannot be written in any of the formats.
-        UploadError: there is no room for it, or the folder cannot be written.
+        UploadError: there is no room for it, the folder cannot be written, or Spark has written to another disk.
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
@@ -144,9 +145,10 @@ def _write(folder: Path, value: Any, frames: str) -> dict[str, Any]:
             value.write.mode("overwrite").parquet(url)
             return {"format": "parquet", "frame": "spark", "rows": None, "url": url}
         value.write.parquet((folder / FRAME).as_uri())
+        _make_sure(folder / FRAME, value)
         return {"format": "parquet", "frame": "spark", "rows": _parquet_rows(folder / FRAME)}
     if _is_frame(value, "pandas") and _has_parquet():
-        value.to_parquet(folder / FRAME)
+        _written_down(value).to_parquet(folder / FRAME)
         return {"format": "parquet", "frame": "pandas", "rows": len(value)}
     try:
         text = json.dumps(encode(value), ensure_ascii=False)
@@ -165,9 +167,38 @@ def _write(folder: Path, value: Any, frames: str) -> dict[str, Any]:
     return {"format": "pickle", "rows": None}
 
 
+def _make_sure(folder: Path, value: Any) -> None:
+    """Refuse a frame that Spark has written where this process cannot see it: even one without rows makes a file."""
+    if not any(path.suffix == ".parquet" for path in folder.glob("**/*")):
+        where = "the Connect server" if ".connect." in type(value).__module__ else "Spark"
+        raise UploadError(
+            f"{where} has written a frame to {folder}, and nothing of it is there: it has another disk",
+            hint="set artifact_root to a folder that this machine and Spark's share, or return what fits in memory:"
+            " a pandas frame or plain values",
+        )
+
+
 def _is_frame(value: Any, package: str) -> bool:
     kind = type(value)
     return kind.__name__ == "DataFrame" and f"{kind.__module__}.".startswith(f"{package}.")
+
+
+def _written_down(frame: Any) -> Any:
+    """Return a pandas frame without the attributes that parquet has no form for; Spark Connect leaves its metrics."""
+    kept = {name: item for name, item in frame.attrs.items() if _is_json(item)}
+    if len(kept) == len(frame.attrs):
+        return frame
+    frame = frame.copy(deep=False)
+    frame.attrs = kept
+    return frame
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _has_parquet() -> bool:
@@ -177,9 +208,18 @@ def _has_parquet() -> bool:
 
 
 def _parquet_rows(folder: Path, limit: int = 64) -> int | None:
-    """Return the rows of a parquet folder from its footers, read by the session's JVM; None where that is not cheap."""
+    """Return the rows of a parquet folder from its footers; None where that is not cheap.
+
+    They are read by the session's JVM, or by pyarrow, which the client of Spark Connect brings.
+    """
     parts = [path for path in folder.iterdir() if path.suffix == ".parquet"]
-    jvm = getattr(spark_session(), "_jvm", None) if len(parts) <= limit else None
+    if len(parts) > limit:
+        return None
+    if active_remote() is not None:
+        from pyarrow.parquet import read_metadata
+
+        return sum(int(read_metadata(part).num_rows) for part in parts)
+    jvm = getattr(spark_session(), "_jvm", None)
     if jvm is None:
         return None
     configuration = jvm.org.apache.hadoop.conf.Configuration()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import sys
 import time
@@ -29,7 +30,7 @@ from wheelrun.runtime.explain import explain
 from wheelrun.runtime.graph import Decision, decide
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths
 from wheelrun.runtime.scripts import run_script
-from wheelrun.runtime.session import active_context, application_id
+from wheelrun.runtime.session import JVM_LOST, application_id, cancel_jobs, group_jobs, group_of
 from wheelrun.runtime.surroundings import environment, flush, only_this_process
 from wheelrun.runtime.values import decode, resolve
 from wheelrun.signatures import session_parameters, spark_session
@@ -37,7 +38,7 @@ from wheelrun.states import ErrorInfo, RunState
 
 
 class SessionLostError(Exception):
-    """The JVM died under a step; this process cannot run any more Spark."""
+    """What the session runs on died under a step; this process cannot run any more Spark."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +56,8 @@ class Execution:
         frames: The artifact root as every executor can reach it, where Spark frames go; by default `root`.
         sleep: Waits between attempts.
         ready: Called when a step's code was imported and is about to be called: waits for the JVM, if one was started.
-        session_alive: Whether the JVM that was started for this process still runs.
+        session_alive: Whether what this process's session runs on is still there.
+        session_lost: What has happened when it is not, and what to do.
         states: Each step's state; filled from the events that are there.
         attempts: How many attempts each step has had.
     """
@@ -71,6 +73,7 @@ class Execution:
     sleep: Callable[[float], None] = time.sleep
     ready: Callable[[], None] = lambda: None
     session_alive: Callable[[], bool] = lambda: True
+    session_lost: tuple[str, str] = JVM_LOST
     states: dict[str, RunState] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     _keys: Mapping[str, str] = field(default_factory=dict)
@@ -101,7 +104,7 @@ class Execution:
         """Run every step that has not ended.
 
         Raises:
-            SessionLostError: the JVM died; the steps that are left need another process.
+            SessionLostError: what the session runs on died; the steps that are left need another process.
         """
         self.log.emit("run", state=RunState.RUNNING)
         if self.deployment.max_parallel_steps > 1:
@@ -182,7 +185,9 @@ class Execution:
                 outputs = self._attempt(spec, attempt)
             except BaseException as error:
                 lost = not self.session_alive()
-                info = explain(error, spec, code=self.code, source_root=self.source_root, jvm_died=lost)
+                info = explain(
+                    error, spec, code=self.code, source_root=self.source_root, lost=self.session_lost if lost else None
+                )
                 delay = self._settle(spec, attempt, info)
                 if isinstance(error, KeyboardInterrupt):  # whoever runs this process knows whether it was the user's
                     raise
@@ -252,29 +257,30 @@ class Execution:
             artifact_root=self.root.path,
             states={name: state for name, state in self.states.items() if state.is_terminal},
         )
+        group = group_of(self.run_id, spec.name, attempt)
         token = ACTIVE.set(current)
         try:
             with environment(spec.environment):
-                body = self._script(spec) if spec.kind == "script" else self._call(spec)
+                body = self._script(spec, group) if spec.kind == "script" else self._call(spec, group)
                 # the step's time counts from here: imports and the start of Spark are not its own
                 self.log.emit("clock", step=spec.name, timeout=spec.timeout)
-                with deadline(spec.timeout, self._cancel_jobs(spec)):
+                with deadline(spec.timeout, functools.partial(cancel_jobs, group)):
                     return body()
         finally:
             ACTIVE.reset(token)
 
-    def _script(self, spec: StepSpec) -> Callable[[], list[dict[str, Any]]]:
+    def _script(self, spec: StepSpec, group: str) -> Callable[[], list[dict[str, Any]]]:
         """Make ready to run a script, and return what runs it."""
         self.ready()
 
         def body() -> list[dict[str, Any]]:
-            _group_jobs(self.run_id, spec.name)
+            group_jobs(group)
             run_script(spec.function, self.deployment.argv, self.code)
             return []
 
         return body
 
-    def _call(self, spec: StepSpec) -> Callable[[], list[dict[str, Any]]]:
+    def _call(self, spec: StepSpec, group: str) -> Callable[[], list[dict[str, Any]]]:
         """Import a step's function and make its session, and return what loads its inputs, calls it and saves."""
         with only_this_process():
             target = resolve(spec.function)
@@ -284,7 +290,7 @@ class Execution:
         sys.argv = [spec.function, *self.deployment.argv]
 
         def body() -> list[dict[str, Any]]:
-            _group_jobs(self.run_id, spec.name)
+            group_jobs(group)
             arguments = {name: decode(tree, self._load) for name, tree in spec.arguments.items()}
             return self._save(spec, _called(function, {**arguments, **session}))
 
@@ -316,19 +322,7 @@ class Execution:
 
     def warn(self, message: str) -> None:
         """Tell something that the user should know and that stops nothing: as an event, and in the run's log."""
-        current = ACTIVE.get()
-        self.log.emit("warning", step=current.step if current else None, message=message)
-        with contextlib.suppress(Exception):  # the user's code may have closed or replaced the stream
-            sys.stderr.write(f"wheelrun: warning: {message}\n")
-
-    def _cancel_jobs(self, spec: StepSpec) -> Callable[[], None]:
-        def cancel() -> None:
-            context = active_context()
-            if context is not None:
-                with contextlib.suppress(Exception):  # the JVM may be the reason for the timeout
-                    context.cancelJobGroup(f"{self.run_id}:{spec.name}")
-
-        return cancel
+        warn(self.log, message)
 
     def _offsets(self) -> dict[str, int]:
         """Return how long the run's log files are now: where in them this step's part starts or ends."""
@@ -337,6 +331,14 @@ class Execution:
             with contextlib.suppress(OSError):
                 sizes[name] = path.stat().st_size
         return sizes
+
+
+def warn(log: EventLog, message: str) -> None:
+    """Tell something that the user should know and that stops nothing: as an event, and in the run's log."""
+    current = ACTIVE.get()
+    log.emit("warning", step=current.step if current else None, message=message)
+    with contextlib.suppress(Exception):  # the user's code may have closed or replaced the stream
+        sys.stderr.write(f"wheelrun: warning: {message}\n")
 
 
 def conclude(deployment: Deployment, paths: RunPaths, log: EventLog) -> RunState:
@@ -380,9 +382,3 @@ def _called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         if error.code in (None, 0):
             return None
         raise
-
-
-def _group_jobs(run_id: str, step: str) -> None:
-    context = active_context()
-    if context is not None:
-        context.setJobGroup(f"{run_id}:{step}", step, interruptOnCancel=True)

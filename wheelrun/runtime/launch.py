@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -30,7 +29,8 @@ class Launch:
         cache_dir: Where a Java shim may be kept.
         scratch: A folder for the processes' temporary files; it goes when they do.
         session: Where the Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`.
-        archives: The wheels as archives, for a session that is given them.
+        archives: The wheels' own files, for a session that is given them.
+        patience: Seconds that a server which is away is tried for.
         logs: The files that take the worker's output, stdout and stderr; the run's own by default.
         frames: The artifact root as every executor can reach it, where Spark frames go; by default `artifact_root`.
         isolation: "pipeline" (one application for all steps) or "step" (each its own).
@@ -50,6 +50,7 @@ class Launch:
     scratch: str = ""
     session: str = "own"
     archives: tuple[str, ...] = ()
+    patience: float = 60.0
     logs: tuple[str, ...] = ()
     frames: str = ""
     isolation: str = "pipeline"
@@ -82,12 +83,19 @@ def make_scratch(path: str) -> None:
     Path(path).mkdir(mode=0o700)
 
 
+def is_scratch(folder: Path) -> bool:
+    """Whether it is a scratch folder, and this user's."""
+    try:
+        return folder.name.startswith(_SCRATCH) and not folder.is_symlink() and folder.stat().st_uid == os.getuid()
+    except OSError:
+        return False
+
+
 def remove_scratch(path: str) -> None:
     """Remove a scratch folder, if it is one and this user's."""
     folder = Path(path)
-    with contextlib.suppress(OSError):
-        if folder.name.startswith(_SCRATCH) and not folder.is_symlink() and folder.stat().st_uid == os.getuid():
-            shutil.rmtree(folder, ignore_errors=True)
+    if is_scratch(folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def lock_path(run: Path) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from wheelrun.runtime.remote import without_secrets
+
 MASK = "****"
 
 _SECRET_NAME = re.compile(
@@ -24,9 +26,9 @@ def is_secret(name: str) -> bool:
 
 def public(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the settings without the secret ones: what may be stored."""
-    return {name: value for name, value in settings.items() if not is_secret(name)}
+    return {name: without_secrets(value) for name, value in settings.items() if not is_secret(name)}
 
 
 def masked(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the settings with secret values masked: what may be shown."""
-    return {name: MASK if is_secret(name) else value for name, value in settings.items()}
+    return {name: MASK if is_secret(name) else without_secrets(value) for name, value in settings.items()}

@@ -12,6 +12,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,13 @@ logger.hadoop.name = org.apache.hadoop.util.NativeCodeLoader
 logger.hadoop.level = error
 """
 """Warnings and worse, for a Spark that has no logging configuration of its own; Hadoop's native code is never there."""
+
+
+JVM_LOST = (
+    "the JVM died",
+    "its last words are in the log; out of memory? give it more with --conf spark.driver.memory=4g",
+)
+"""What has happened to a session whose JVM is gone, and what to do."""
 
 
 class Gateway:
@@ -136,10 +144,54 @@ def active_context() -> Any:
     return getattr(context, "_active_spark_context", None)
 
 
+def active_remote() -> Any:
+    """Return the process's session on a Connect server, the thread's own if it has one, else None."""
+    kind = getattr(sys.modules.get("pyspark.sql.connect.session"), "SparkSession", None)
+    if kind is None:
+        return None
+    return kind.getActiveSession() or kind._get_default_session()  # noqa: SLF001 - `active` raises where there is none
+
+
 def application_id() -> str | None:
-    """Return the id of the active Spark application, or None."""
+    """Return the id of the active Spark application, or of the session on a Connect server, or None."""
     context = active_context()
-    return context.applicationId if context is not None and context._jsc is not None else None  # noqa: SLF001
+    if context is not None:
+        return context.applicationId if context._jsc is not None else None  # noqa: SLF001
+    session = active_remote()
+    return None if session is None else str(session.session_id)
+
+
+def group_of(run_id: str, step: str, attempt: int) -> str:
+    """Return the name by which the jobs of an attempt of a step are found."""
+    return f"{run_id}:{step}:{attempt}".replace(",", "_")  # a tag of Connect has no comma
+
+
+def group_jobs(group: str) -> None:
+    """Mark the jobs that this thread starts from now on."""
+    context = active_context()
+    if context is not None:
+        context.setJobGroup(group, group.split(":")[1], interruptOnCancel=True)
+    elif (session := active_remote()) is not None:
+        session.clearTags()
+        session.addTag(group)
+
+
+def cancel_jobs(group: str, *, patience: float = 3.0) -> None:
+    """Cancel the jobs that were marked so; wait so many seconds for it."""
+    context = active_context()
+    if context is not None:
+        with contextlib.suppress(Exception):  # the JVM may be the reason for the timeout
+            context.cancelJobGroup(group)
+    elif (session := active_remote()) is not None:
+        # in a thread, since the server may be the reason for the timeout; another attempt has another mark
+        thread = threading.Thread(target=_interrupt, args=(session, group), daemon=True)
+        thread.start()
+        thread.join(patience)
+
+
+def _interrupt(session: Any, tag: str) -> None:
+    with contextlib.suppress(Exception):
+        session.interruptTag(tag)
 
 
 def jvm_is_alive(gateway: Gateway | None) -> bool:

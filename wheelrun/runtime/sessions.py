@@ -12,18 +12,25 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
 from wheelrun.deployment import Deployment
-from wheelrun.errors import ClusterError, ConfigurationError
+from wheelrun.errors import ConfigurationError
+from wheelrun.runtime.connect import RemoteSession
 from wheelrun.runtime.driver import java
 from wheelrun.runtime.launch import Launch
-from wheelrun.runtime.session import Gateway, jvm_is_alive, stop_session, write_conf_dir
+from wheelrun.runtime.session import JVM_LOST, Gateway, jvm_is_alive, stop_session, write_conf_dir
 from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE
 
 
 class Session(Protocol):
-    """The Spark of one worker process."""
+    """The Spark of one worker process.
+
+    Attributes:
+        lost: What has happened when it is not alive any more ("the JVM died"), and what to do.
+    """
+
+    lost: ClassVar[tuple[str, str]]
 
     def ready(self) -> None:
         """Wait until code that asks for a session gets one; the first call waits."""
@@ -42,7 +49,10 @@ class OwnJvm:
         ConfigurationError: Spark is wanted, and there is none or no Java for it.
     """
 
-    def __init__(self, launch: Launch, deployment: Deployment) -> None:
+    lost: ClassVar = JVM_LOST
+
+    def __init__(self, launch: Launch, deployment: Deployment, tell: Callable[[str], None]) -> None:
+        del tell
         self._gateway: Gateway | None = None
         if prepare_spark(launch, wanted=deployment.uses_spark) and deployment.uses_spark:
             self._gateway = Gateway(os.environ, Path(launch.scratch))
@@ -72,8 +82,10 @@ class GivenJvm:
     A worker that follows one that died finds that one's application in the JVM, and stops it first.
     """
 
-    def __init__(self, launch: Launch, deployment: Deployment) -> None:
-        del launch, deployment
+    lost: ClassVar = JVM_LOST
+
+    def __init__(self, launch: Launch, deployment: Deployment, tell: Callable[[str], None]) -> None:
+        del launch, deployment, tell
         self._used = PREVIOUS_WORKER in os.environ
 
     def ready(self) -> None:
@@ -95,60 +107,16 @@ class GivenJvm:
             stop_session()
 
 
-class RemoteSession:
-    """A session of a Connect server, which gets the code and the dependencies before the user's code gets the session.
-
-    Raises:
-        ConfigurationError: pyspark, or what its client needs, is not there.
-    """
-
-    def __init__(self, launch: Launch, deployment: Deployment) -> None:
-        self._error: BaseException | None = None
-        self._session: Any = None
-        self._launch = launch
-        self._thread: threading.Thread | None = None
-        if deployment.uses_spark:
-            self._thread = threading.Thread(target=self._connect, daemon=True)
-            self._thread.start()
-
-    def ready(self) -> None:
-        """Wait until the session is made and has the code.
-
-        Raises:
-            ClusterError: the server cannot be reached, or refuses.
-        """
-        if self._thread is not None:
-            self._thread.join()
-        if self._error is not None:
-            raise self._error
-
-    def is_alive(self) -> bool:
-        """True: the server is another process, and says itself when it ends a session."""
-        return True
-
-    def close(self) -> None:
-        """Release the session on the server."""
-        if self._session is not None:
-            with contextlib.suppress(Exception):  # the server may have gone
-                self._session.stop()
-
-    def _connect(self) -> None:
-        try:
-            self._session = _connected(self._launch)
-        except BaseException as error:  # noqa: BLE001 - raised in the step that needs the session
-            self._error = error
-
-
 PREVIOUS_WORKER = "_WHEELRUN_PREVIOUS_WORKER"
 """Set by the supervisor for a worker that follows one that died."""
 
-SESSIONS: Mapping[str, Callable[[Launch, Deployment], Session]] = {
+SESSIONS: Mapping[str, Callable[[Launch, Deployment, Callable[[str], None]], Session]] = {
     "own": OwnJvm,
     "apart": OwnJvm,
     "given": GivenJvm,
     "remote": RemoteSession,
 }
-"""The kinds of session by their names in a launch."""
+"""The kinds of session by their names in a launch; each is given what tells a remark to the user."""
 
 
 def prepare_spark(launch: Launch, *, wanted: bool) -> bool:
@@ -192,30 +160,3 @@ def _stop_application_left() -> None:
     active = companion.getActive()
     if active.isDefined():
         active.get().stop()
-
-
-def _connected(launch: Launch) -> Any:
-    from wheelrun.signatures import spark_session
-
-    try:
-        session = spark_session()
-        for name, value in launch.conf.items():
-            session.conf.set(name, value)
-        if launch.archives:
-            session.addArtifacts(*launch.archives, pyfile=True)
-    except ImportError as error:
-        raise ConfigurationError(
-            f"the client of Spark Connect cannot be imported: {error}", hint="pip install 'pyspark[connect]'"
-        ) from error
-    except Exception as error:
-        raise ClusterError(
-            f"the Connect server gives no session: {_first_line(error)}",
-            hint="is it up, and are host, port and token those of the server?",
-        ) from error
-    return session
-
-
-def _first_line(error: BaseException) -> str:
-    details = getattr(error, "details", None)
-    text = str(details()) if callable(details) else str(error)
-    return (text.strip() or type(error).__name__).splitlines()[0][:500]

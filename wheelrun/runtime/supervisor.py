@@ -19,6 +19,7 @@ from types import FrameType
 
 from wheelrun.deployment import Deployment
 from wheelrun.runtime import processes
+from wheelrun.runtime.connect import release_left
 from wheelrun.runtime.events import Event, EventLog, EventReader, fold, parse
 from wheelrun.runtime.execute import conclude, retry_delay
 from wheelrun.runtime.launch import Launch, make_scratch, pid_path, remove_scratch
@@ -84,6 +85,7 @@ class Supervisor:
             try:
                 status, why = self._watch(*self._fork())
                 processes.end_session(os.getsid(0), without={os.getpid(), *self.spared}, grace=GRACE / 2)
+                release_left(Path(self.launch.scratch), {**os.environ, **self.launch.environment})
             finally:
                 remove_scratch(self.launch.scratch)
             if self._after(before, status, why):

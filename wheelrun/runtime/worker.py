@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from wheelrun.deployment import Deployment
 from wheelrun.errors import WheelrunError
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.runtime.events import EventLog, EventReader, fold
-from wheelrun.runtime.execute import Execution, SessionLostError
+from wheelrun.runtime.execute import Execution, SessionLostError, warn
 from wheelrun.runtime.launch import Launch
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.sessions import SESSIONS, Session
@@ -40,7 +41,7 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
     if launch.isolation == "step":
         return _work_apart(launch, deployment, log, events)
     try:
-        session = SESSIONS[launch.session](launch, deployment)
+        session = session_of(launch, deployment, log)
     except WheelrunError as error:
         info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
         end(
@@ -54,6 +55,15 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
     finally:
         session.close()
     return 0
+
+
+def session_of(launch: Launch, deployment: Deployment, log: EventLog) -> Session:
+    """Return the session of a launch in this process; what it remarks is told as a warning.
+
+    Raises:
+        ConfigurationError: there can be none.
+    """
+    return SESSIONS[launch.session](launch, deployment, functools.partial(warn, log))
 
 
 def execution_of(launch: Launch, deployment: Deployment, log: EventLog, session: Session) -> Execution:
@@ -72,6 +82,7 @@ def execution_of(launch: Launch, deployment: Deployment, log: EventLog, session:
         frames=launch.frames,
         ready=session.ready,
         session_alive=session.is_alive,
+        session_lost=session.lost,
     )
     if source_root is not None:
         tell_reads(source_root, code, execution.warn, own=(root.path,))
