@@ -15,6 +15,11 @@ from wheelrun.client import Client, Run
 
 TARGETS = {
     "local": dict,
+    "submit": lambda: {
+        "orchestrator": "spark-submit",
+        "master": "local-cluster[2,1,512]",
+        "conf": {"spark.executor.memory": "512m"},
+    },
     "local-parallel": lambda: {"orchestrator": "local", "max_parallel_steps": 2},
 }
 
@@ -118,6 +123,10 @@ def harness(target, tmp_path, environ):
         (project / name).write_text(textwrap.dedent(text).lstrip())
     lines = [f"[targets.{target}]"]
     for key, value in TARGETS[target]().items():
+        if isinstance(value, dict):
+            value = "{" + ", ".join(f"{name!r} = {item!r}" for name, item in value.items()) + "}"
+            lines.append(f"{key} = {value}".replace("'", '"'))
+            continue
         lines.append(f"{key} = {value!r}".replace("'", '"'))
     (project / "wheelrun.toml").write_text("\n".join(lines) + "\n")
     home = tmp_path / "home"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from wheelrun.config.masters import is_here, settings_of
 from wheelrun.config.places import data_dir
 from wheelrun.config.settings import (
     LOCAL,
@@ -61,6 +62,9 @@ def resolve_stack(
 ) -> Stack:
     """Return the stack of `target` (else of `WHEELRUN_TARGET`, else of the default target).
 
+    Where the flags name a `master` and there is no `target`, the stack is that master's own, and is called by the name
+    of the orchestrator that it wants.
+
     An orchestrator's own keys in `[defaults]` go to the targets of the orchestrator that `[defaults]` names
     (of `local` if it names none), so that they never reach one that does not know them.
 
@@ -74,6 +78,11 @@ def resolve_stack(
     Raises:
         ConfigurationError: There is no such target, it has no orchestrator, or a value is not understood.
     """
+    said = {key: value for key, value in (flags or {}).items() if value is not None}
+    if target is None and "master" in said:
+        said |= settings_of(said["master"], said.pop("deploy_mode", None))
+        target = said["orchestrator"]
+        settings = replace(settings, targets={target: target_table({}, "", Path()), **settings.targets})
     name = target or environ.get("WHEELRUN_TARGET") or settings.target
     table = settings.targets.get(name)
     if table is None:
@@ -81,7 +90,6 @@ def resolve_stack(
             f"there is no target {name!r}{did_you_mean(name, settings.targets)}",
             hint=f"known targets: {', '.join(sorted(settings.targets))}; add one as a table [targets.{name}]",
         )
-    said = {key: value for key, value in (flags or {}).items() if value is not None}
     given = merge_targets(*_from_environ(environ), target_table(said, "flag", Path()))
     defaults = settings.defaults
     own = LOCAL if name == LOCAL else defaults.orchestrator
@@ -95,7 +103,7 @@ def resolve_stack(
         defaults = replace(defaults, config={})
     stacked = merge_targets(defaults, table, given)
     artifact_root = stacked.artifact_root or ""
-    if not artifact_root and orchestrator == LOCAL:
+    if not artifact_root and is_here(orchestrator, stacked.config):
         artifact_root = str(data_dir(environ) / "artifacts")
     return Stack(
         name=name,

@@ -19,6 +19,7 @@ GROUP = "wheelrun.orchestrators"
 
 BUILT_IN: Mapping[str, str] = {
     "local": "wheelrun.orchestrators.local:LocalOrchestratorFlavor",
+    "spark-submit": "wheelrun.orchestrators.submit:SubmitFlavor",
     "spark-standalone": "wheelrun.orchestrators.standalone.orchestrator:StandaloneFlavor",
 }
 

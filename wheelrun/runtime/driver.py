@@ -19,7 +19,7 @@ from typing import Any
 def main(argument: str) -> int:
     """Unpack the code that a ticket names, and run what it names; return the exit status."""
     ticket = json.loads(argument)
-    folder = Path(tempfile.mkdtemp(prefix="wheelrun-code-"))
+    folder = Path(tempfile.mkdtemp(prefix="wheelrun-code-", dir=os.environ.get("_WHEELRUN_SCRATCH")))
     try:
         places = [str(unpack(name, ticket["root"], folder)) for name in ticket["code"]]
         sys.path[0] = places[0]  # the folder of this file, in which there is nothing to import

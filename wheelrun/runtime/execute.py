@@ -55,6 +55,7 @@ class Execution:
         sleep: Waits between attempts.
         ready: Called when a step's code was imported and is about to be called: waits for the JVM, if one was started.
         session_alive: Whether the JVM that was started for this process still runs.
+        between: Called when a step has ended: stops its application, where each step has one of its own.
         states: Each step's state; filled from the events that are there.
         attempts: How many attempts each step has had.
     """
@@ -69,6 +70,7 @@ class Execution:
     sleep: Callable[[float], None] = time.sleep
     ready: Callable[[], None] = lambda: None
     session_alive: Callable[[], bool] = lambda: True
+    between: Callable[[], None] = lambda: None
     states: dict[str, RunState] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     _keys: Mapping[str, str] = field(default_factory=dict)
@@ -128,6 +130,7 @@ class Execution:
                 self._skip(spec, reason)
             else:
                 self._run_step(spec)
+                self.between()
 
     def _run_parallel(self, limit: int) -> None:
         waiting = [spec for spec in self.deployment.steps if not self.states[spec.name].is_terminal]

@@ -32,7 +32,12 @@ class Launch:
         session: Where the Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`.
         archives: The wheels as archives, for a session that is given them.
         logs: The files that take the worker's output, stdout and stderr; the run's own by default.
-        command: What runs the steps in the worker's place, if anything.
+        command: What runs the steps in the worker's place, if anything (`wheelrun.runtime.submission`).
+        follow: What the command's output is read for: a name in `wheelrun.runtime.submit_output.READERS`; empty where
+            the steps end with the command.
+        start: Which start of the run this is, from 1.
+        defaults: A properties file that stands in the place of the inherited spark-defaults.conf.
+        isolation: "pipeline" (one application for all steps) or "step" (each its own).
     """
 
     run_id: str
@@ -49,6 +54,10 @@ class Launch:
     archives: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    follow: str = ""
+    start: int = 1
+    defaults: str = ""
+    isolation: str = "pipeline"
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -61,9 +70,14 @@ class Launch:
         return cls(**{**table, **{name: tuple(table[name]) for name in ("code", "archives", "logs", "command")}})
 
 
-def scratch_path(run_id: str) -> Path:
-    """Return where a run keeps temporary files: known from its id, so that any process can remove them."""
-    return Path(tempfile.gettempdir()) / f"{_SCRATCH}{run_id}"
+def scratch_path(run_id: str, folder: str | None = None) -> Path:
+    """Return where a run keeps temporary files: known from its id, so that any process can remove them.
+
+    Args:
+        run_id: The run's id.
+        folder: What it lies in; by default the system's folder for such files.
+    """
+    return Path(folder or tempfile.gettempdir()) / f"{_SCRATCH}{run_id}"
 
 
 def make_scratch(path: str) -> None:

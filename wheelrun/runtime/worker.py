@@ -54,6 +54,7 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
         logs=tuple(map(Path, launch.logs)),
         ready=session.ready,
         session_alive=session.is_alive,
+        between=session.close if launch.isolation == "step" else lambda: None,
     )
     if source_root is not None:
         tell_reads(source_root, code, execution.warn, own=(root.path,))
@@ -64,15 +65,6 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
     finally:
         session.close()
     return 0
-
-
-def start(launch: Launch) -> None:
-    """Become the command that runs the steps in this process's place; returns only by an exception."""
-    from wheelrun.runtime.sessions import prepare_spark
-
-    _set_up(launch)
-    prepare_spark(launch, wanted=True)
-    os.execvp(launch.command[0], launch.command)  # noqa: S606 - a list of words, no shell
 
 
 def _set_up(launch: Launch) -> None:
