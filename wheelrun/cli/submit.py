@@ -57,6 +57,10 @@ class Submit(Verb):
 @click.argument("entry")
 @options(
     target_option,
+    click.option(
+        "--master", metavar="URL", help="A Spark master instead of a target: yarn, spark://host:7077, k8s://…"
+    ),
+    click.option("--deploy-mode", type=click.Choice(["client", "cluster"]), help="Where the driver runs."),
     click.option("-p", "--param", "params", type=KeyValue(), multiple=True, metavar="K=V", help="A parameter."),
     click.option(
         "--params-file",
@@ -87,6 +91,8 @@ def command(
     env: tuple[tuple[str, str], ...],
     conf: tuple[tuple[str, str], ...],
     max_parallel_steps: int | None,
+    master: str | None,
+    deploy_mode: str | None,
     wait: bool,
     dry_run: bool,
     idempotency_key: str | None,
@@ -105,7 +111,7 @@ def command(
         "argv": ctx.meta.get(_ARGUMENTS, ()),
         "env": pairs(env),
         "conf": pairs(conf),
-        "options": {} if max_parallel_steps is None else {"max_parallel_steps": max_parallel_steps},
+        "options": {"max_parallel_steps": max_parallel_steps, "master": master, "deploy_mode": deploy_mode},
         **given,
     }
     client = client_of(project)

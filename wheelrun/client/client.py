@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +15,7 @@ from typing import Any
 from wheelrun.client.building import Workspace, main_file
 from wheelrun.client.compiling import Compilation
 from wheelrun.client.run import Run
-from wheelrun.config import Stack, data_dir, resolve_stack, validate
+from wheelrun.config import LOCAL, Stack, data_dir, resolve_stack, validate
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ConfigurationError, RunCancelledError, StoreError, UsageError, WheelrunError
 from wheelrun.orchestrators import registry
@@ -87,7 +88,8 @@ class Client(Workspace):
             timeout: Seconds for the whole run.
             idempotency_key: A second submission with the key gives the first one's run, unless that failed.
             allow_secrets: Paths that the secret guard lets through.
-            options: The orchestrator's own settings, above the target's.
+            options: The orchestrator's own settings, above the target's. With a `master` and no target, it is the
+                orchestrator that this master wants.
             on_stage: Called with what is being done: "compiling", "packaging", "submitting".
 
         Raises:
@@ -297,7 +299,7 @@ class Client(Workspace):
             roots=roots,
             cwd=self._cwd,
             name=name,
-            python=stack.config.get("python"),
+            python=_python_here(stack),
             environ={**self.environ, **stack.environment},
         )
 
@@ -476,6 +478,14 @@ def entry_of(function: Callable[..., Any]) -> str:
     if main is None:
         raise UsageError(f"{name} is defined in an interactive session", hint="put it into a module")
     return f"{main}:{name}"
+
+
+def _python_here(stack: Stack) -> str | None:
+    """Return the Python that compiles: the target's, unless it is one of another machine."""
+    python = stack.config.get("python")
+    if stack.orchestrator == LOCAL or python is None or shutil.which(python):
+        return python
+    return None
 
 
 def _with_wheels(deployment: Deployment, built: BuildResult) -> Deployment:

@@ -166,6 +166,7 @@ class SubmitOrchestrator(ProcessOrchestrator):
             start=self._start_number,
             defaults=str(config.properties_file.expanduser().absolute()) if config.properties_file else "",
             follow=follow,
+            linked_home=config.kind.name == "local-cluster",
             logs=(str(self._submit_log(plain)),) if follow else (),
         )
 
@@ -321,6 +322,12 @@ class SubmitOrchestrator(ProcessOrchestrator):
                 hint="set artifact_root to a folder that both share, and cluster_root to what the cluster calls it",
             )
         environ = {**self.environ, **stack.environment}
+        python = self.config.python
+        if python and not self.config.on_cluster and shutil.which(python, path=environ.get("PATH", "")) is None:
+            raise ConfigurationError(
+                f"{python} cannot be started, and the driver runs on this machine",
+                hint="set the target's python to one that is there",
+            )
         if self.config.kind.name == "yarn" and not (environ.get("HADOOP_CONF_DIR") or environ.get("YARN_CONF_DIR")):
             raise ConfigurationError(
                 "nobody says where YARN is: neither HADOOP_CONF_DIR nor YARN_CONF_DIR is set",

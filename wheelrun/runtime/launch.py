@@ -37,6 +37,7 @@ class Launch:
             the steps end with the command.
         start: Which start of the run this is, from 1.
         defaults: A properties file that stands in the place of the inherited spark-defaults.conf.
+        linked_home: Whether Spark gets a home of links in the scratch folder: what it writes there goes with the run.
         isolation: "pipeline" (one application for all steps) or "step" (each its own).
     """
 
@@ -57,6 +58,7 @@ class Launch:
     follow: str = ""
     start: int = 1
     defaults: str = ""
+    linked_home: bool = False
     isolation: str = "pipeline"
 
     def to_json(self) -> str:

@@ -220,6 +220,13 @@ def _configure(launch: Launch) -> None:
     os.environ["SPARK_CONF_DIR"] = str(folder)
     if "spark.local.dir" not in launch.conf:
         os.environ.setdefault("SPARK_LOCAL_DIRS", launch.scratch)
+    if launch.linked_home and home:  # the workers of local-cluster keep their folders in Spark's home
+        linked = Path(launch.scratch) / "spark"
+        linked.mkdir()
+        for path in Path(home).iterdir():
+            if path.name != "work":
+                (linked / path.name).symlink_to(path.resolve())
+        os.environ["SPARK_HOME"] = str(linked)
     if launch.follow:
         settings = Path(launch.scratch) / "submit-log4j2.properties"
         settings.write_text(LOGGING + INFO, encoding="utf-8")
