@@ -23,6 +23,9 @@ TARGETS = {
     "local-parallel": lambda: {"orchestrator": "local", "max_parallel_steps": 2},
 }
 
+SPARK = {"submit"}
+"""Those that start a JVM for each run."""
+
 PROJECT = {
     "jobs.py": """
         import os, sys, time
@@ -110,7 +113,7 @@ class Harness:
         return Client(self.project, cwd=self.project, environ=dict(self.client.environ))
 
 
-@pytest.fixture(params=sorted(TARGETS))
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.spark] * (name in SPARK)) for name in sorted(TARGETS)])
 def target(request):
     return request.param
 

@@ -67,6 +67,7 @@ class SubmitOrchestrator(ProcessOrchestrator):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._config = self.config.anchored(self.source_root or Path.cwd())
         self._start_number = 1
         self._followed: dict[str, RemoteRun] = {}
 
@@ -164,7 +165,7 @@ class SubmitOrchestrator(ProcessOrchestrator):
             plain,
             command=tuple(request.content["argv"]),
             start=self._start_number,
-            defaults=str(config.properties_file.expanduser().absolute()) if config.properties_file else "",
+            defaults=str(config.properties_file) if config.properties_file else "",
             follow=follow,
             linked_home=config.kind.name == "local-cluster",
             logs=(str(self._submit_log(plain)),) if follow else (),

@@ -70,13 +70,13 @@ def arguments(
         ("--deploy-mode", config.deploy_mode),
         ("--properties-file", settings),
         ("--packages", ",".join(config.packages)),
-        ("--jars", ",".join(map(_expanded, config.jars))),
-        ("--files", ",".join(map(_expanded, config.files))),
+        ("--jars", ",".join(config.jars)),
+        ("--files", ",".join(config.files)),
         ("--py-files", ",".join(code)),
         ("--queue", config.queue),
         ("--proxy-user", config.proxy_user),
         ("--principal", config.principal),
-        ("--keytab", str(config.keytab.expanduser().absolute()) if config.keytab else None),
+        ("--keytab", str(config.keytab) if config.keytab else None),
     )
     words = [word for option, value in options if value for word in (option, value)]
     return (program, *words, entry, ticket)
@@ -103,7 +103,3 @@ def kill_command(kind: str, id: str, *, program: str, master: str, yarn: str | N
             hint=f"where YARN's programs are: yarn application -kill {id}",
         )
     return (yarn, "application", "-kill", id)
-
-
-def _expanded(place: str) -> str:
-    return place if "://" in place else os.path.expanduser(place)  # noqa: PTH111 - it may end in #name

@@ -100,6 +100,6 @@ def _given(config: SubmitConfig, setting: str) -> str:
     """Return what the user's properties file says of a setting, empty if nothing."""
     if config.properties_file is None:
         return ""
-    text = config.properties_file.expanduser().read_text(encoding="utf-8", errors="replace")
+    text = config.properties_file.read_text(encoding="utf-8", errors="replace")
     found = re.findall(rf"(?m)^[ \t]*{re.escape(setting)}[ \t]*[ \t=:][ \t]*(.*?)[ \t]*$", text)
     return str(found[-1]) if found else ""

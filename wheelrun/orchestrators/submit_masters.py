@@ -136,6 +136,14 @@ class SubmitConfig(ProcessConfig):
             raise ValueError("a master is yarn, k8s://…, local-cluster[executors,cores,MiB], or spark://host:port")
         return value
 
+    def anchored(self, folder: Path) -> SubmitConfig:
+        """Return it with every file named in full: a relative one lies below a folder."""
+        changes: dict[str, Any] = {key: tuple(_full(place, folder) for place in getattr(self, key)) for key in _PLACES}
+        for key in ("properties_file", "keytab"):
+            if (path := getattr(self, key)) is not None:
+                changes[key] = Path(_full(str(path), folder))
+        return self.model_copy(update=changes)
+
     @property
     def kind(self) -> Kind:
         """The kind of its master."""
@@ -187,19 +195,30 @@ def check(config: SubmitConfig, *, target: str) -> None:
     _check_files(config, where)
 
 
+_PLACES = ("jars", "files")
+
+
 def _that_know(key: str) -> list[str]:
     return [kind.name for kind in KINDS if key in kind.keys]
 
 
 def _check_files(config: SubmitConfig, where: str) -> None:
     named: dict[str, Any] = {"properties_file": (config.properties_file,), "keytab": (config.keytab,)}
-    named |= {"jars": config.jars, "files": config.files}
+    named |= {key: getattr(config, key) for key in _PLACES}
     for key, values in named.items():
         for value in values:
-            if value is not None and "://" not in str(value) and not _is_there(str(value)):
+            if value is not None and not _is_there(str(value)):
                 raise ConfigurationError(f"{where}: {key} names {str(value)!r}, which is not a file")
 
 
 def _is_there(place: str) -> bool:
-    path = Path(place.partition("#")[0].removeprefix("local:")).expanduser()
-    return place.startswith("local:") or "*" in path.name or path.is_file()
+    path = Path(place.partition("#")[0])
+    return _is_elsewhere(place) or "*" in path.name or path.is_file()
+
+
+def _is_elsewhere(place: str) -> bool:
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", place) is not None
+
+
+def _full(place: str, folder: Path) -> str:
+    return place if _is_elsewhere(place) else str(folder.absolute() / Path(place).expanduser())

@@ -218,7 +218,7 @@ def _configure(launch: Launch) -> None:
         defaults=Path(launch.defaults) if launch.defaults else None,
     )
     os.environ["SPARK_CONF_DIR"] = str(folder)
-    if "spark.local.dir" not in launch.conf:
+    if "spark.local.dir" not in launch.conf and not launch.follow:  # a driver's folders are not of this machine
         os.environ.setdefault("SPARK_LOCAL_DIRS", launch.scratch)
     if launch.linked_home and home:  # the workers of local-cluster keep their folders in Spark's home
         linked = Path(launch.scratch) / "spark"

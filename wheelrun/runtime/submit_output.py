@@ -152,6 +152,7 @@ _RAISED = re.compile(r'Exception in thread "main" (?:[\w.$]+: )?(.+)')
 _REFUSED = re.compile(r"(?:Error|ERROR): (.+)")
 _CHATTER = re.compile(
     r"\s*|\s+at .*|\s*\.\.\. \d+ more|Caused by: .*|WARNING: .*|\d\d/\d\d/\d\d \d\d:\d\d:\d\d .*|Run with --help .*"
+    r"|Error: (Could not create the Java Virtual Machine|A fatal exception has occurred)\..*"
 )
 
 
@@ -161,14 +162,10 @@ def last_words(*texts: str) -> str:
     Args:
         *texts: What was written: standard error, then standard output.
     """
-    lines = [text.splitlines() for text in texts]
+    lines = [[line for line in text.splitlines() if not _CHATTER.fullmatch(line)] for text in texts]
     for pattern in (_RAISED, _REFUSED):
         for words in lines:
             for line in reversed(words):
                 if found := pattern.match(line):
                     return found[1].strip()
-    for words in reversed(lines):
-        for line in reversed(words):
-            if not _CHATTER.fullmatch(line):
-                return line.strip()
-    return ""
+    return next((words[-1].strip() for words in reversed(lines) if words), "")

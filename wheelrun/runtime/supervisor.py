@@ -159,19 +159,19 @@ class Supervisor:
                 self._limits.pop(event["step"], None)
 
     def _reason_to_end(self) -> str:
-        now = time.monotonic()
-        if self._cancelled:
+        now, cancelled = time.monotonic(), self._cancelled
+        if why := self.watch():  # asked after: who ends this process because it is an orphan cancels nothing
+            return why
+        if cancelled:
             return CANCELLED
         if self.launch.timeout is not None and now - self._began > self.launch.timeout:
             return "run timeout"
-        if why := self.watch():
-            return why
         return next((f"step timeout {name}" for name, limit in self._limits.items() if now > limit), "")
 
     def _after(self, before: RunStatus, wait_status: int, why: str) -> bool:
         """Tell what a worker left untold; return whether the run has ended."""
         status = self._status()
-        if why == ORPHANED:
+        if ORPHANED in (why, self.watch()):
             return True
         if why == CANCELLED or self._cancelled:
             end(
