@@ -20,11 +20,12 @@ from typing import Any
 def main(argument: str) -> int:
     """Unpack the code that a ticket names, and run what it names; return the exit status."""
     ticket = json.loads(argument)
-    folder = Path(tempfile.mkdtemp(prefix="wheelrun-code-"))
+    folder = Path(tempfile.mkdtemp(prefix="wheelrun-code-", dir=os.environ.get("_WHEELRUN_SCRATCH")))
     try:
         places = [str(unpack(name, ticket["root"], folder)) for name in ticket["code"]]
         sys.path[0] = places[0]  # the folder of this file, in which there is nothing to import
         sys.path[1:1] = places[1:]
+        prefer_installed_pyspark()
         from wheelrun.runtime.drive import drive
 
         return drive(ticket, places)
@@ -50,6 +51,20 @@ def unpack(name: str, root: str, folder: Path) -> Path:
             if mode := info.external_attr >> 16 & 0o777:
                 target.chmod(mode)
     return place
+
+
+def prefer_installed_pyspark() -> None:
+    """Import pyspark from where it is installed, if that is the Spark that started this process.
+
+    spark-submit puts an archive of it first, whose modules Python compiles anew in each process.
+    """
+    from importlib.machinery import PathFinder
+
+    for entry in [entry for entry in sys.path if entry.endswith("/python/lib/pyspark.zip")]:
+        rest = [other for other in sys.path if other != entry]
+        spec = PathFinder.find_spec("pyspark", rest)
+        if spec and spec.origin and Path(spec.origin).resolve().parent == Path(entry).resolve().parents[2]:
+            sys.path[:] = rest
 
 
 def fetch(name: str, root: str, folder: Path) -> Path:
