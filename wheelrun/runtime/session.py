@@ -181,7 +181,10 @@ def group_jobs(group: str) -> None:
     if context is not None:
         context.setJobGroup(group, group.split(":")[1], interruptOnCancel=True)
     elif (session := active_remote()) is not None:
-        session.clearTags()
+        run_id = group.partition(":")[0]
+        for tag in tuple(session.getTags()):
+            if tag.partition(":")[0] == run_id:
+                session.removeTag(tag)
         session.addTag(group)
 
 
