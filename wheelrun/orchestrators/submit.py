@@ -227,6 +227,7 @@ class SubmitOrchestrator(ProcessOrchestrator):
             told,
             kind=self.config.kind.reader,
             held=held,
+            asked=remote.root.exists(remote.names.cancel(start).as_posix()),
             interrupted=interrupted,
             silence=remote.silence() if remote.driver(start) else None,
             run_id=run.id,

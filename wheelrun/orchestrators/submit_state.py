@@ -27,6 +27,7 @@ def overlaid(
     *,
     kind: str,
     held: bool,
+    asked: bool,
     interrupted: bool,
     silence: float | None,
     run_id: str,
@@ -39,6 +40,7 @@ def overlaid(
         told: What spark-submit told of the application.
         kind: Who spoke: a name in `READERS`.
         held: Whether the supervisor of spark-submit is there.
+        asked: Whether somebody asked that it ends.
         interrupted: Whether it is sure that no driver of this start will run anything.
         silence: Seconds since the last sign of life of this start's driver, None if there was none.
         run_id: The run's id.
@@ -54,7 +56,8 @@ def overlaid(
         return replace(status, reason="spark-submit has gone, but the driver gives signs of life")
     native = state_of(kind, told)
     if native.is_terminal or silence is not None or interrupted:
-        return _gone(status, told, native, kind=kind, run_id=run_id, now=now)
+        cancelled = native is RunState.CANCELLED or (asked and told.id is not None)
+        return _gone(status, told, native, cancelled=cancelled, kind=kind, run_id=run_id, now=now)
     reason = f"spark-submit has gone; {told.id or 'the driver'} was {told.state or 'submitted'} when it was last seen"
     return replace(status, state=RunState.UNKNOWN, reason=reason)
 
@@ -74,18 +77,20 @@ def _seen(status: RunStatus, told: Told, kind: str) -> tuple[RunState, str | Non
     return status.state, f"{told.id} has ended ({told.state})" if native.is_terminal else "the driver is starting"
 
 
-def _gone(status: RunStatus, told: Told, native: RunState, *, kind: str, run_id: str, now: float) -> RunStatus:
-    if told.id is None and not native.is_terminal:
+def _gone(
+    status: RunStatus, told: Told, native: RunState, *, cancelled: bool, kind: str, run_id: str, now: float
+) -> RunStatus:
+    if cancelled:
+        message = f"{told.id} was ended ({told.state})"
+    elif told.id is None:
         message = "the submission was interrupted before it arrived"
-    elif native is RunState.CANCELLED:
-        message = f"{told.id} was killed"
     elif native.is_terminal:
         message = f"{told.id} ended before the run did ({told.state})"
     else:
         message = f"spark-submit has gone, and the driver of {told.id} gives no sign of life"
-    state = native if native is RunState.CANCELLED else RunState.FAILED
+    state = RunState.CANCELLED if cancelled else RunState.FAILED
     error = ErrorInfo(
-        category="cancelled" if state is RunState.CANCELLED else "cluster",
+        category="cancelled" if cancelled else "cluster",
         message=f"{message}: {told.message}" if told.message else message,
         hint="; ".join(filter(None, (logs_hint(kind, told), f"to go on: wheelrun resume {run_id}"))),
     )

@@ -119,8 +119,8 @@ class Submission(Supervisor):
             return
         if self.told.id is None:
             self._end(status, RunState.FAILED, f"spark-submit ended before it had submitted ({how(wait_status)})")
-        elif state is RunState.CANCELLED:
-            self._end(status, state, f"{self.told.id} was killed")
+        elif state is RunState.CANCELLED or self.paths.cancel(self.launch.start).exists():
+            self._end(status, RunState.CANCELLED, f"{self.told.id} was ended ({self.told.state})")
         elif state.is_terminal:
             self._end(status, RunState.FAILED, f"{self.told.id} ended before the run did ({self.told.state})")
 

@@ -151,7 +151,7 @@ READERS: Mapping[str, Callable[[Told, str], Told]] = {"yarn": _yarn, "kubernetes
 _RAISED = re.compile(r'Exception in thread "main" (?:[\w.$]+: )?(.+)')
 _REFUSED = re.compile(r"(?:Error|ERROR): (.+)")
 _CHATTER = re.compile(
-    r"\s*|\s+at .*|\s*\.\.\. \d+ more|Caused by: .*|WARNING: .*|\d\d/\d\d/\d\d \d\d:\d\d:\d\d .*|Run with --help .*"
+    r"|\s.*|Caused by: .*|WARNING: .*|\d\d/\d\d/\d\d \d\d:\d\d:\d\d .*|Run with --help .*"
     r"|Error: (Could not create the Java Virtual Machine|A fatal exception has occurred)\..*"
 )
 

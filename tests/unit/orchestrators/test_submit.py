@@ -325,13 +325,14 @@ def test_what_ends_an_application():
 ACCEPTED = Told(id="application_1_2", state="ACCEPTED", url="http://rm/2")
 
 
-def seen(status, told, *, kind="yarn", held=True, interrupted=False, silence=None):
+def seen(status, told, *, kind="yarn", held=True, asked=False, interrupted=False, silence=None):
     steps = (StepStatus(name="a", state=S.RUNNING if status is S.RUNNING else S.QUEUED),)
     return overlaid(
         RunStatus(state=status, steps=steps),
         told,
         kind=kind,
         held=held,
+        asked=asked,
         interrupted=interrupted,
         silence=silence,
         run_id="R",
@@ -369,7 +370,8 @@ def test_what_the_driver_tells_goes_before_what_spark_submit_tells():
         (Told(), {"interrupted": True}, S.FAILED, "interrupted before it arrived"),
         (Told(id="x", state="FAILED", message="AM"), {}, S.FAILED, "x ended before the run did (FAILED): AM"),
         (Told(id="x", state="FINISHED", final="SUCCEEDED"), {}, S.FAILED, "x ended before the run did (FINISHED)"),
-        (Told(id="x", state="KILLED"), {}, S.CANCELLED, "x was killed"),
+        (Told(id="x", state="KILLED"), {}, S.CANCELLED, "x was ended (KILLED)"),
+        (Told(id="x", state="Failed"), {"asked": True, "silence": 300.0}, S.CANCELLED, "x was ended (Failed)"),
     ],
 )
 def test_a_run_whose_spark_submit_has_gone(told, options, state, said):

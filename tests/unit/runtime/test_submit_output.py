@@ -225,7 +225,7 @@ LOGS = "26/01/10 09:20:04 INFO SparkContext: Successfully stopped SparkContext (
         (NO_MASTER.splitlines()[0] + "\n" + LOGS, "ModuleNotFoundError: No module named 'x'\n\n",
          "ModuleNotFoundError: No module named 'x'"),
         ("/bin/sh: java: not found\n" + LOGS, "", "/bin/sh: java: not found"),
-        (LOGS, "", ""),
+        (LOGS + "\t final status: FAILED\n\t user: ann\n", "", ""),
         ("", "", ""),
     ],
 )  # fmt: skip
