@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import platform
-import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wheelrun.client.building import Workspace, main_file
+from wheelrun.client.building import Workspace
 from wheelrun.client.compiling import Compilation
+from wheelrun.client.entries import entry_of, python_here, refuse_missing, with_wheels
+from wheelrun.client.placing import Placeholder, placing, submission
 from wheelrun.client.pythons import TargetPythons, check_python
+from wheelrun.client.recording import new_record, recorded_stack, wheel_table
 from wheelrun.client.results import result_of
 from wheelrun.client.run import Run
-from wheelrun.config import LOCAL, Stack, cache_dir, data_dir, resolve_stack, validate
-from wheelrun.config.remotes import given_again, without_secrets
+from wheelrun.config import Stack, cache_dir, data_dir, resolve_stack, validate
 from wheelrun.deployment import Deployment, WheelRef
-from wheelrun.errors import ConfigurationError, RunCancelledError, StoreError, UsageError, WheelrunError
+from wheelrun.errors import ConfigurationError, StoreError
 from wheelrun.orchestrators import registry
 from wheelrun.orchestrators.base import BaseOrchestrator
 from wheelrun.orchestrators.contract import Request
 from wheelrun.orchestrators.shipment import bundle_reference
-from wheelrun.orchestrators.wheeled import WheeledOrchestrator, reference
+from wheelrun.orchestrators.wheeled import WheeledOrchestrator
 from wheelrun.packaging.builder import BuildResult
-from wheelrun.packaging.wheel import Wheel
-from wheelrun.runtime.alive import RunLock, is_held
+from wheelrun.runtime.alive import is_held
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
-from wheelrun.runtime.masking import is_secret, public
-from wheelrun.runtime.tracebacks import said_by
-from wheelrun.states import ErrorInfo, RunState
+from wheelrun.states import RunState
 from wheelrun.store import RunRecord, RunStore
 
 if TYPE_CHECKING:
@@ -119,12 +116,14 @@ class Client(Workspace):
         orchestrator.check(deployment)
         if python := self._python_of(orchestrator, stack, entry, on_stage):
             check_python(self.project, python, stack.name)
-        with self._submission() as submitter:
-            record, created = self.store.create(self._record(deployment, stack, idempotency_key, submitter))
+        with submission(data_dir(self.environ) / "submissions") as submitter:
+            record, created = self.store.create(
+                new_record(deployment, stack, project=self.root, key=idempotency_key, submitter=submitter)
+            )
             if not created:
                 return Run(self, record)
             self.store.save_deployment(record.id, deployment.to_json())
-            with self._placing(record, orchestrator) as placeholder:
+            with placing(self.store, record, orchestrator) as placeholder:
                 on_stage("packaging")
                 deployment = self._package(deployment, orchestrator, placeholder, allow_secrets)
                 on_stage("submitting")
@@ -153,9 +152,7 @@ class Client(Workspace):
         deployment = self._compile(entry, params or {}, argv, name, stack).result()
         orchestrator = self.orchestrator_for(stack)
         orchestrator.check(deployment)
-        built = self.build(allow_secrets=allow_secrets)
-        deployment = _with_wheels(deployment.with_settings(timeout=stack.timeout), built)
-        _refuse_missing(deployment, built)
+        deployment, built = self._built(deployment.with_settings(timeout=stack.timeout), orchestrator, allow_secrets)
         return Prepared(request=orchestrator.prepare(deployment, stack, "RUN_ID"), build=built, deployment=deployment)
 
     def runs(
@@ -212,12 +209,12 @@ class Client(Workspace):
             raise ConfigurationError(
                 f"run {record.id} has succeeded", hint=f"to run it again: wheelrun rerun {record.id}"
             )
-        stack = self._recorded_stack(record, env, conf)
+        stack = recorded_stack(record, env, conf, environ=self.environ)
         orchestrator = self.orchestrator_for(stack, Path(record.project))
         deployment = self._recorded_deployment(record)
-        with self._submission() as submitter:
+        with submission(data_dir(self.environ) / "submissions") as submitter:
             record = self.store.reopen(record.id, submitter=submitter)
-            with self._placing(record, orchestrator) as placeholder:
+            with placing(self.store, record, orchestrator) as placeholder:
                 if not orchestrator.has_code(deployment, stack):
                     deployment = self._package(deployment, orchestrator, placeholder, ())
                 for metadata in orchestrator.resume(record, deployment, stack):
@@ -234,15 +231,18 @@ class Client(Workspace):
         """Run a recorded run's wheel with its parameters again, as a new run. Arguments are those of `resume`."""
         self._refuse_nested()
         old = self.run(ref).record
-        stack = self._recorded_stack(old, env, conf)
+        stack = recorded_stack(old, env, conf, environ=self.environ)
         orchestrator = self.orchestrator_for(stack, Path(old.project))
         deployment = self._recorded_deployment(old)
-        with self._submission() as submitter:
+        with submission(data_dir(self.environ) / "submissions") as submitter:
             record, _ = self.store.create(
-                replace(self._record(deployment, stack, None, submitter), project=old.project, rerun_of=old.id)
+                replace(
+                    new_record(deployment, stack, project=Path(old.project), key=None, submitter=submitter),
+                    rerun_of=old.id,
+                )
             )
             self.store.save_deployment(record.id, deployment.to_json())
-            with self._placing(record, orchestrator) as placeholder:
+            with placing(self.store, record, orchestrator) as placeholder:
                 if not orchestrator.has_code(deployment, stack):
                     deployment = self._package(deployment, orchestrator, placeholder, ())
                 else:
@@ -300,16 +300,16 @@ class Client(Workspace):
             roots=roots,
             cwd=self._cwd,
             name=name,
-            python=_python_here(stack),
+            python=python_here(stack),
             environ={**self.environ, **stack.environment},
         )
 
     def _bundle(self, orchestrator: BaseOrchestrator, built: BuildResult) -> Bundle | None:
         """Return the bundle of the dependencies that a target wants, None for none."""
         key = orchestrator.python_key()
-        python = self._pythons.get(key) if key is not None else None
-        wanted = orchestrator.bundle_platform(python or platform.python_version())
-        if wanted is None:
+        python = platform.python_version() if key is None else self._pythons.get(key)
+        wanted = orchestrator.bundle_platform(python) if python is not None else None
+        if wanted is None:  # or it is the first run there, which only asks for the Python
             return None
         from wheelrun.packaging.bundle import make_bundle
         from wheelrun.packaging.platforms import refuse_unfit
@@ -355,6 +355,9 @@ class Client(Workspace):
         Raises:
             WheelrunError: the run could not be made, or failed.
         """
+        if executors:  # what travels with the run is made for the target's Python
+            stack = self._stack(target, None, None, None, None)
+            self._python_of(self.orchestrator_for(stack), stack, "", lambda _: None)
         params = {"distributions": list(distributions), "executors": executors}
         return self.submit(SURVEY, params, target=target, name="survey").result()
 
@@ -362,21 +365,28 @@ class Client(Workspace):
         self,
         deployment: Deployment,
         orchestrator: BaseOrchestrator,
-        run: _Placeholder,
+        run: Placeholder,
         allow_secrets: Collection[str],
     ) -> Deployment:
+        deployment, built = self._built(deployment, orchestrator, allow_secrets)
+        orchestrator.warnings.extend(built.warnings)
+        self.store.update(run.id, wheel=wheel_table(built.wheel))
+        self.store.save_deployment(run.id, deployment.to_json())
+        return deployment
+
+    def _built(
+        self, deployment: Deployment, orchestrator: BaseOrchestrator, allow_secrets: Collection[str]
+    ) -> tuple[Deployment, BuildResult]:
+        """Return the deployment with the wheels, and the bundle, that were made for it; the orchestrator gets them."""
         built = self.build(allow_secrets=allow_secrets)
-        _refuse_missing(deployment, built)
-        deployment = _with_wheels(deployment, built)
+        refuse_missing(deployment, built)
+        deployment = with_wheels(deployment, built)
         if isinstance(orchestrator, WheeledOrchestrator):
             orchestrator.wheels = (built.wheel, *built.also)
             orchestrator.bundle = self._bundle(orchestrator, built)
             if orchestrator.bundle is not None:
                 deployment = deployment.with_settings(bundle=bundle_reference(orchestrator.bundle))
-        orchestrator.warnings.extend(built.warnings)
-        self.store.update(run.id, wheel=_wheel_table(built.wheel))
-        self.store.save_deployment(run.id, deployment.to_json())
-        return deployment
+        return deployment, built
 
     def _stack(
         self,
@@ -406,84 +416,11 @@ class Client(Workspace):
             return kind(config, name=stack.name, environ=self.environ, source_root=root)
         return kind(config, name=stack.name, environ=self.environ)
 
-    def _record(self, deployment: Deployment, stack: Stack, key: str | None, submitter: Mapping[str, Any]) -> RunRecord:
-        from wheelrun.states import StepStatus
-
-        kept = replace(stack, environment=public(stack.environment), conf=public(stack.conf))
-        secret = sorted(name for name in (*stack.environment, *stack.conf) if is_secret(name))
-        return RunRecord(
-            project=str(self.root),
-            name=deployment.name,
-            target=stack.name,
-            orchestrator=stack.orchestrator,
-            entry=deployment.entry,
-            params=dict(deployment.parameters),
-            argv=deployment.argv,
-            steps=tuple(StepStatus(name=spec.name) for spec in deployment.steps),
-            idempotency_key=key,
-            artifact_root=stack.artifact_root,
-            stack={**asdict(kept), "environment": dict(kept.environment), "conf": dict(kept.conf)},
-            metadata={"secret_settings": secret} if secret else {},
-            submitter=submitter,
-        )
-
-    def _recorded_stack(
-        self, record: RunRecord, env: Mapping[str, str] | None, conf: Mapping[str, str] | None
-    ) -> Stack:
-        stack = Stack(**record.stack)
-        environment, spark = {**stack.environment, **(env or {})}, {**stack.conf, **(conf or {})}
-        config, known = given_again(stack.config, env or {}, self.environ)
-        config, environment, spark = without_secrets(config, environment, spark)
-        for name in record.metadata.get("secret_settings", ()):
-            if name in environment or name in spark:
-                continue
-            if name not in known:
-                flag = "--conf" if "." in name else "-e"
-                raise ConfigurationError(
-                    f"{name} was given to run {record.id} and, being a secret, not recorded",
-                    hint=f"give it again: {flag} {name}=…, or set it in the environment",
-                )
-            environment[name] = known[name]
-        return replace(stack, config=config, environment=environment, conf=spark)
-
     def _recorded_deployment(self, record: RunRecord) -> Deployment:
         text = self.store.load_deployment(record.id)
         if text is None:
             raise StoreError(f"run {record.id} was interrupted before it was compiled", hint="submit it again")
         return Deployment.from_json(text)
-
-    @contextlib.contextmanager
-    def _submission(self) -> Iterator[Mapping[str, Any]]:
-        """Hold a lock while a submission is made, by which another process can tell that it is."""
-        folder = data_dir(self.environ) / "submissions"
-        path = folder / f"{os.getpid()}-{os.urandom(6).hex()}.lock"
-        lock = RunLock(path)
-        lock.acquire()
-        try:
-            yield {"pid": os.getpid(), "lock": str(path)}
-        finally:
-            path.unlink(missing_ok=True)
-            lock.release()
-
-    @contextlib.contextmanager
-    def _placing(self, record: RunRecord, orchestrator: BaseOrchestrator) -> Iterator[_Placeholder]:
-        """Leave a record that tells the truth, and nothing that runs, when a submission does not come to its end."""
-        placeholder = _Placeholder(self.store, record)
-        try:
-            yield placeholder
-        except WheelrunError as error:
-            placeholder.fail(error)
-            error.run_id = record.id
-            raise
-        except BaseException as error:
-            with contextlib.suppress(NotImplementedError):
-                orchestrator.cancel(placeholder)
-            if isinstance(error, KeyboardInterrupt):
-                placeholder.fail(RunCancelledError("the submission was interrupted"))
-            else:
-                kind = ConfigurationError if isinstance(error, OSError) else WheelrunError  # the machine is not fit
-                placeholder.fail(kind(f"the submission was interrupted: {said_by(error)}"))
-            raise
 
     def _refuse_nested(self) -> None:
         if RUN_ID_VARIABLE in self.environ:
@@ -491,85 +428,6 @@ class Client(Workspace):
                 f"this is run {self.environ[RUN_ID_VARIABLE]}: a step must not start a run of its own",
                 hint="call the function, or make it a step of the pipeline",
             )
-
-
-class _Placeholder:
-    """The record of a run that is being submitted."""
-
-    def __init__(self, store: RunStore, record: RunRecord) -> None:
-        self._store = store
-        self._record = record
-
-    @property
-    def id(self) -> str:
-        return self._record.id
-
-    @property
-    def artifact_root(self) -> str:
-        return self._record.artifact_root
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        return self._record.metadata
-
-    def publish(self, metadata: Mapping[str, Any]) -> None:
-        self._record = self._store.add_metadata(self.id, metadata)
-
-    def fail(self, error: WheelrunError) -> None:
-        info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
-        state = RunState.CANCELLED if isinstance(error, RunCancelledError) else RunState.FAILED
-        record = self._store.get(self.id)
-        if not record.state.is_terminal:
-            steps = tuple(
-                step if step.state.is_terminal else replace(step, state=RunState.SKIPPED) for step in record.steps
-            )
-            self._store.update(self.id, state=state, error=info, steps=steps)
-
-
-def entry_of(function: Callable[..., Any]) -> str:
-    """Return the entry text for a function, step or pipeline; one of the main program is named by its file."""
-    target = getattr(function, "function", function)
-    module, name = target.__module__, target.__qualname__
-    if "<" in name:
-        raise UsageError(f"{name} cannot be submitted", hint="submit a function at the top level of a module")
-    if module != "__main__":
-        return f"{module}:{name}"
-    main = main_file()
-    if main is None:
-        raise UsageError(f"{name} is defined in an interactive session", hint="put it into a module")
-    return f"{main}:{name}"
-
-
-def _python_here(stack: Stack) -> str | None:
-    """Return the Python that compiles: the target's, unless it is one of another machine."""
-    python = stack.config.get("python")
-    if stack.orchestrator == LOCAL or python is None or shutil.which(python):
-        return python
-    return None
-
-
-def _with_wheels(deployment: Deployment, built: BuildResult) -> Deployment:
-    return deployment.with_settings(wheel=reference(built.wheel), also=tuple(reference(wheel) for wheel in built.also))
-
-
-def _refuse_missing(deployment: Deployment, built: BuildResult) -> None:
-    """Refuse a script that no wheel holds."""
-    for spec in deployment.steps:
-        if spec.kind != "script" or not spec.function.endswith(".py"):
-            continue
-        if not any(spec.function in wheel.files for wheel in (built.wheel, *built.also)):
-            rule = next(
-                (item.rule for item in built.excluded if item.path == spec.function),
-                "the project's own build",
-            )
-            raise ConfigurationError(
-                f"{spec.function} is not in the wheel: left out by {rule}",
-                hint=f'add it: [tool.wheelrun.package] include = ["{spec.function.partition("/")[0]}"]',
-            )
-
-
-def _wheel_table(wheel: Wheel) -> dict[str, Any]:
-    return {"path": str(wheel.path), "name": wheel.name, "version": wheel.version, "digest": wheel.digest}
 
 
 __all__ = ["Client", "Prepared", "WheelRef", "entry_of"]
