@@ -308,6 +308,59 @@ def bench_spark(work: Path, rounds: int) -> Iterator[Row]:
     yield pair("submit a Spark step", "spark-submit, same job", ours("stepped:main"), theirs, rounds=rounds, goal=1.05)
 
 
+def bench_cluster(work: Path, rounds: int) -> Iterator[Row]:
+    """A job on a running cluster: our driver on a worker, theirs on this machine; and warm through Connect."""
+    submit = shutil.which("spark-submit", path=environ()["PATH"])
+    if submit is None:
+        print("spark-submit is not here: left out", file=sys.stderr)
+        return
+    home = work / "home-cluster"
+    env = environ(WHEELRUN_HOME=str(home), PYSPARK_PYTHON=PYTHON, PYSPARK_DRIVER_PYTHON=PYTHON, SPARK_HOME=spark_home())
+    root = generate(work / "cluster", 20, 20_000)
+    (root / "job.py").write_text(JOB)
+    (root / "stepped.py").write_text(STEP)
+    timed([WHEELRUN, "cluster", "up", "--workers", "2", "--cores", "3"], cwd=root, env=env)
+    try:
+        up = json.loads(output([WHEELRUN, "cluster", "status", "-o", "json"], cwd=root, env=env))
+        conf = {"spark.master": up["master"], "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
+                "spark.ui.port": "0", "spark.executor.memory": "1g", "spark.cores.max": "2",
+                "spark.ui.showConsoleProgress": "false"}  # fmt: skip
+        flags = [part for key, value in conf.items() for part in ("--conf", f"{key}={value}")]
+        same = [
+            part for key in ("spark.executor.memory", "spark.cores.max") for part in ("--conf", f"{key}={conf[key]}")
+        ]
+        ours = [WHEELRUN, "submit", "stepped:main", "-t", "cluster", *same]
+
+        def theirs() -> float:
+            return timed([submit, *flags, "job.py"], cwd=root, env=env)
+
+        yield pair("one step on a cluster", "spark-submit, client mode", lambda: timed(ours, cwd=root, env=env), theirs,
+                   rounds=rounds, goal=1.05)  # fmt: skip
+        sent = json.loads(output([*ours, "-o", "json", "--no-wait"], cwd=root, env=env))
+        print(f"unchanged, submitted again: {bytes_sent(home, sent['run_id'])} bytes of code sent", file=sys.stderr)
+        warm = [WHEELRUN, "submit", "stepped:main", "-t", "connect"]
+        yield pair("one step by Connect, warm", "spark-submit, cold", lambda: timed(warm, cwd=root, env=env), theirs,
+                   rounds=rounds, goal=0.35)  # fmt: skip
+    finally:
+        timed([WHEELRUN, "cluster", "down"], cwd=root, env=env)
+
+
+def output(command: list[str], *, cwd: Path, env: dict[str, str]) -> str:
+    """Run a command and return what it prints."""
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=True).stdout
+
+
+def bytes_sent(home: Path, run_id: str) -> int:
+    """Return how many bytes of code a run's submission sent, as the store says."""
+    from wheelrun.store import RunStore
+
+    store = RunStore(home / "data" / "runs.sqlite")
+    try:
+        return int(store.get(run_id).metadata["bytes_sent"])
+    finally:
+        store.close()
+
+
 def spark_home() -> str:
     """Return the folder of the installed pyspark."""
     import importlib.util
@@ -316,7 +369,13 @@ def spark_home() -> str:
     return str(Path(spec.origin).parent) if spec and spec.origin else ""
 
 
-GROUPS = {"build": bench_build, "start": bench_start, "scale": bench_scale, "spark": bench_spark}
+GROUPS = {
+    "build": bench_build,
+    "start": bench_start,
+    "scale": bench_scale,
+    "spark": bench_spark,
+    "cluster": bench_cluster,
+}
 
 
 def main() -> int:

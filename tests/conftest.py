@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,21 @@ def environ(tmp_path_factory, monkeypatch):
     return dict(os.environ)
 
 
+@dataclass(frozen=True)
+class SparkCluster:
+    """A cluster on this machine: the environment that it is known by, and the tables of its targets."""
+
+    environ: dict[str, str]
+    targets: dict[str, dict[str, str]]
+
+
 @pytest.fixture(scope="session")
 def spark_cluster(tmp_path_factory):
-    """The tables of the targets of a real cluster on this machine, which serves the whole test session."""
+    """A real cluster on this machine, which serves the whole test session; who breaks a part of it mends it."""
     from wheelrun import cluster
 
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WHEELRUN_")}
     environ = {**kept, "WHEELRUN_HOME": str(tmp_path_factory.mktemp("cluster")), "PYTHONPATH": str(Path.cwd())}
     cluster.up(environ, workers=2, cores=3)
-    yield cluster.targets(environ)
+    yield SparkCluster(environ, cluster.targets(environ))
     cluster.down(environ)

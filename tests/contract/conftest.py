@@ -17,11 +17,16 @@ from wheelrun.client import Client, Run
 TARGETS = {
     "local": lambda _: {},
     "local-parallel": lambda _: {"orchestrator": "local", "max_parallel_steps": 2},
-    "cluster": lambda request: request.getfixturevalue("spark_cluster")["cluster"],
-    "connect": lambda request: request.getfixturevalue("spark_cluster")["connect"],
+    "cluster": lambda request: request.getfixturevalue("spark_cluster").targets["cluster"],
+    "connect": lambda request: request.getfixturevalue("spark_cluster").targets["connect"],
+    "submit": lambda _: {
+        "orchestrator": "spark-submit",
+        "master": "local-cluster[2,1,512]",
+        "conf": {"spark.executor.memory": "512m"},
+    },
 }
 
-WITH_SPARK = {"cluster", "connect"}
+WITH_SPARK = {"cluster", "connect", "submit"}
 """Those that start a JVM."""
 
 FIRST_LINES = {"connect": "import pyspark.sql\n"}
@@ -133,6 +138,10 @@ def harness(request, target, tmp_path, environ):
     if "artifact_root" in table:
         table = {**table, "artifact_root": str(home / "data" / "artifacts")}
     for key, value in table.items():
+        if isinstance(value, dict):
+            value = "{" + ", ".join(f"{name!r} = {item!r}" for name, item in value.items()) + "}"
+            lines.append(f"{key} = {value}".replace("'", '"'))
+            continue
         lines.append(f"{key} = {value!r}".replace("'", '"'))
     (project / "wheelrun.toml").write_text("\n".join(lines) + "\n")
     client = Client(project, cwd=project, environ={**environ, "WHEELRUN_HOME": str(home)})

@@ -26,7 +26,7 @@ from wheelrun.runtime.jws import bearer_token
 pytestmark = pytest.mark.spark
 
 
-def until(condition, *, within=120.0):
+def until(condition, *, within=300.0):
     limit = time.monotonic() + within
     while not (found := condition()):
         assert time.monotonic() < limit, "it did not come about"
@@ -305,6 +305,24 @@ def test_the_command_line(up, environment):
     assert document["workers"] == list(up.workers)
     targets = json.loads(wheelrun("targets", "-o", "json").stdout)
     assert [target["name"] for target in targets] == ["local", "cluster", "connect"]
+
+
+def test_down_ends_the_jobs_too(up, environment, folder, script, tmp_path):
+    out = tmp_path / "out"
+    Gateway(environment).submit(script, str(out), str(tmp_path / "never"))
+    until(out.with_suffix(".counted").exists)
+    there = processes.belonging(folder)
+    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in there]
+    assert any(b"counts.py" in command and b"python" in command.split(b"\0")[0] for command in commands)
+    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as stranger:
+        assert cluster.down(environment) >= 4 + 2  # the parts, the driver and what it started
+        assert stranger.poll() is None
+        stranger.kill()
+    until(lambda: not [pid for pid in there if Path(f"/proc/{pid}/exe").exists()])
+    assert cluster.targets(environment) == {}
+    assert cluster.status(environment) is None
+    assert not folder.tmp.exists()
+    assert folder.log("master").exists()
 
 
 def small(tmp_path, environment):

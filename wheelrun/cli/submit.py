@@ -57,6 +57,10 @@ class Submit(Verb):
 @click.argument("entry")
 @options(
     target_option,
+    click.option(
+        "--master", metavar="URL", help="A Spark master instead of a target: yarn, spark://host:7077, k8s://…"
+    ),
+    click.option("--deploy-mode", type=click.Choice(["client", "cluster"]), help="Where the driver runs."),
     click.option("--remote", metavar="URL", help="A Spark Connect server, sc://host:port, instead of the target's."),
     click.option("-p", "--param", "params", type=KeyValue(), multiple=True, metavar="K=V", help="A parameter."),
     click.option(
@@ -89,6 +93,8 @@ def command(
     conf: tuple[tuple[str, str], ...],
     remote: str | None,
     max_parallel_steps: int | None,
+    master: str | None,
+    deploy_mode: str | None,
     wait: bool,
     dry_run: bool,
     idempotency_key: str | None,
@@ -107,7 +113,12 @@ def command(
         "argv": ctx.meta.get(_ARGUMENTS, ()),
         "env": pairs(env),
         "conf": pairs(conf),
-        "options": {"remote": remote, "max_parallel_steps": max_parallel_steps},
+        "options": {
+            "max_parallel_steps": max_parallel_steps,
+            "master": master,
+            "deploy_mode": deploy_mode,
+            "remote": remote,
+        },
         **given,
     }
     client = client_of(project)

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import platform
+import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from wheelrun.client.compiling import Compilation
 from wheelrun.client.pythons import TargetPythons, check_python
 from wheelrun.client.results import result_of
 from wheelrun.client.run import Run
-from wheelrun.config import Stack, cache_dir, data_dir, resolve_stack, validate
+from wheelrun.config import LOCAL, Stack, cache_dir, data_dir, resolve_stack, validate
 from wheelrun.config.remotes import given_again, without_secrets
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ConfigurationError, RunCancelledError, StoreError, UsageError, WheelrunError
@@ -95,7 +96,8 @@ class Client(Workspace):
             timeout: Seconds for the whole run.
             idempotency_key: A second submission with the key gives the first one's run, unless that failed.
             allow_secrets: Paths that the secret guard lets through.
-            options: The orchestrator's own settings, above the target's.
+            options: The orchestrator's own settings, above the target's. With a `master` and no target, it is the
+                orchestrator that this master wants.
             on_stage: Called with what is being done: "compiling", "packaging", "submitting".
 
         Raises:
@@ -298,7 +300,7 @@ class Client(Workspace):
             roots=roots,
             cwd=self._cwd,
             name=name,
-            python=stack.config.get("python"),
+            python=_python_here(stack),
             environ={**self.environ, **stack.environment},
         )
 
@@ -536,6 +538,14 @@ def entry_of(function: Callable[..., Any]) -> str:
     if main is None:
         raise UsageError(f"{name} is defined in an interactive session", hint="put it into a module")
     return f"{main}:{name}"
+
+
+def _python_here(stack: Stack) -> str | None:
+    """Return the Python that compiles: the target's, unless it is one of another machine."""
+    python = stack.config.get("python")
+    if stack.orchestrator == LOCAL or python is None or shutil.which(python):
+        return python
+    return None
 
 
 def _with_wheels(deployment: Deployment, built: BuildResult) -> Deployment:

@@ -134,6 +134,7 @@ def end(folder: Folder, parts: Collection[str] | None = None, *, grace: float = 
                     os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
                 asked.add(pid)
         time.sleep(0.02)
+    _reap()
     return len(asked)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wheelrun.config import remotes
+from wheelrun.config.masters import is_here, settings_of
 from wheelrun.config.places import data_dir
 from wheelrun.config.settings import (
     LOCAL,
@@ -62,6 +63,9 @@ def resolve_stack(
 ) -> Stack:
     """Return the stack of `target` (else of `WHEELRUN_TARGET`, else of the default target).
 
+    Where the flags name a `master` and there is no `target`, the stack is that master's own, and is called by the name
+    of the orchestrator that it wants.
+
     An orchestrator's own keys in `[defaults]` go to the targets of the orchestrator that `[defaults]` names
     (of `local` if it names none), so that they never reach one that does not know them.
 
@@ -80,6 +84,10 @@ def resolve_stack(
         ConfigurationError: There is no such target, it has no orchestrator, or a value is not understood.
     """
     said = {key: value for key, value in (flags or {}).items() if value is not None}
+    if target is None and "master" in said:
+        said |= settings_of(said["master"], said.pop("deploy_mode", None))
+        target = said["orchestrator"]
+        settings = replace(settings, targets={target: target_table({}, "", Path()), **settings.targets})
     name = target or environ.get("WHEELRUN_TARGET") or settings.target
     table = settings.targets.get(name)
     if target is None and "remote" in said:
@@ -107,7 +115,7 @@ def resolve_stack(
         defaults = replace(defaults, config={})
     stacked = merge_targets(defaults, table, given)
     artifact_root = stacked.artifact_root or ""
-    if not artifact_root and orchestrator in (LOCAL, remotes.CONNECT):
+    if not artifact_root and (orchestrator == remotes.CONNECT or is_here(orchestrator, stacked.config)):
         artifact_root = str(data_dir(environ) / "artifacts")
     config, environment = stacked.config, stacked.environment
     if orchestrator == remotes.CONNECT:

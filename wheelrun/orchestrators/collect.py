@@ -7,12 +7,8 @@ refers to is ever removed:
   whoever's run it is. What looks like a digest there counts, wherever in the document it stands. One that cannot be
   read ends the collection.
 - Only what has the form of wheelrun's own names is looked at, and of that only what the storage says was written, or
-  found in use by a submission (`Root.put`, `Root.keep`), more than an hour ago by its own clock. A submission puts its
-  wheels, then its deployment.json, within seconds; when it finds a wheel that is older than half an hour there, it
-  first marks it as used and then looks again whether it is there. So a wheel that a submission relies on is either
-  too young, or referred to.
-- Each thing is looked at once more right before it is removed. What is left of the race is the time that this one
-  request takes, and only for a wheel that nobody used within the hour and that no run refers to.
+  found in use by a submission, more than an hour ago by its own clock. A submission's wheels are younger than that from
+  when it puts or finds them until its deployment.json is there; `wheelrun.orchestrators.leases` tells how.
 - Folders of runs go only when that is asked for, and the run has ended and is unknown to this machine's store.
 """
 
@@ -29,7 +25,8 @@ from itertools import groupby
 from typing import TypeVar
 
 from wheelrun.errors import ClusterError
-from wheelrun.orchestrators.roots import KEPT, NAMES, Root, StoredFile, is_older
+from wheelrun.orchestrators.leases import KEPT, take
+from wheelrun.orchestrators.roots import NAMES, Root, StoredFile, is_older
 from wheelrun.runtime.events import fold, parse
 
 _SHELVES = ("wheels", "bundles")
@@ -79,20 +76,13 @@ def unreferenced(
     """
     moment = time.time() if now is None else now
     before = moment - KEPT
-    ids = root.names("runs")
-    runs = []
-    if runs_older_than is not None:
-        runs = _forgotten(
-            root, [each for each in ids if each not in runs_in_use], min(before, moment - runs_older_than)
-        )
-    gone = {item.name.rpartition("/")[2] for item in runs}
-    found = [(digest, item) for digest, item in _shelved(root, before) if digest not in wheels_in_use]
-    mentioned: set[str] = set()
-    if found:  # read after what may go was looked for: a reference that came meanwhile counts
-        now_there = [each for each in root.names("runs") if each not in gone]
-        mentioned.update(*_each(lambda run_id: _mentioned(root, run_id), now_there))
-    unused = [item for digest, item in found if digest not in mentioned]
-    return [*_stale_steps(root, before, {*ids} - gone), *runs, *unused]
+    runs = _forgotten(root, moment, runs_in_use, runs_older_than)
+    gone = {run_id for run_id, _ in runs}
+    return [
+        *_stale_steps(root, before, gone),
+        *(item for _, item in runs),
+        *_unused(root, before, wheels_in_use, gone),
+    ]
 
 
 def collect(
@@ -109,19 +99,35 @@ def collect(
         ClusterError: As `unreferenced`.
     """
     now = root.clock()
-    removed = []
-    for item in unreferenced(
-        root, wheels_in_use=wheels_in_use, runs_in_use=runs_in_use, runs_older_than=runs_older_than, now=now
-    ):
-        size = root.delete(item.name, before=now - KEPT)
-        if size is not None:
-            removed.append(Item(name=item.name, bytes=size))
+    before = now - KEPT
+    runs = _forgotten(root, now, runs_in_use, runs_older_than)
+    removed, gone = [], set()
+    for item in _stale_steps(root, before, {run_id for run_id, _ in runs}):
+        if root.delete(item.name, before=before) is not None:
+            removed.append(item)
+    for run_id, item in runs:
+        if root.delete(item.name, before=before) is not None:
+            removed.append(item)
+            gone.add(run_id)
+    for item in _unused(root, before, wheels_in_use, gone):
+        if take(root, item.name, before=before) is not None:
+            removed.append(item)
     return removed
 
 
 def digests_in(document: bytes) -> set[str]:
     """Return all that looks like a digest in a document."""
     return {found.decode() for found in _DIGEST.findall(document)}
+
+
+def _unused(root: Root, before: float, in_use: Collection[str], gone: Collection[str]) -> list[Item]:
+    """Return the content-addressed folders that no run mentions but those that are gone."""
+    found = [(digest, item) for digest, item in _shelved(root, before) if digest not in in_use]
+    mentioned: set[str] = set()
+    if found:  # read after what may go was looked for: a reference that came meanwhile counts
+        left = [run_id for run_id in root.names("runs") if run_id not in gone]
+        mentioned.update(*_each(lambda run_id: _mentioned(root, run_id), left))
+    return [item for digest, item in found if digest not in mentioned]
 
 
 def _shelved(root: Root, before: float) -> Iterator[tuple[str, Item]]:
@@ -145,10 +151,13 @@ def _mentioned(root: Root, run_id: str) -> set[str]:
         ) from error
 
 
-def _forgotten(root: Root, run_ids: list[str], before: float) -> list[Item]:
-    """Return the folders of runs that have ended and were not written to after a moment."""
+def _forgotten(root: Root, now: float, in_use: Collection[str], older_than: float | None) -> list[tuple[str, Item]]:
+    """Return the runs that have ended and were not written to for long, each with its folder."""
+    if older_than is None:
+        return []
+    before = now - max(older_than, KEPT)
 
-    def item(run_id: str) -> Item | None:
+    def forgotten(run_id: str) -> Item | None:
         name = NAMES.run(run_id).path.as_posix()
         files = root.files(name)
         if not files or not all(is_older(file, before) for file in files):
@@ -158,11 +167,13 @@ def _forgotten(root: Root, run_ids: list[str], before: float) -> list[Item]:
                 return None
         return Item(name=name, bytes=_bytes(files))
 
-    return [found for found in _each(item, run_ids) if found is not None]
+    unknown = [run_id for run_id in root.names("runs") if run_id not in in_use]
+    return [(run_id, item) for run_id, item in zip(unknown, _each(forgotten, unknown), strict=True) if item]
 
 
-def _stale_steps(root: Root, before: float, run_ids: set[str]) -> list[Item]:
-    """Return the entries of the step cache whose outputs are gone, or go with their runs."""
+def _stale_steps(root: Root, before: float, gone: Collection[str]) -> list[Item]:
+    """Return the entries of the step cache whose outputs are not there, or go with their runs."""
+    run_ids = set(root.names("runs")).difference(gone)
 
     def is_stale(file: StoredFile) -> bool:
         try:
@@ -173,8 +184,8 @@ def _stale_steps(root: Root, before: float, run_ids: set[str]) -> list[Item]:
             return False  # of another form: not ours to judge
 
     files = [file for file in root.files("steps") if file.name.endswith(".json") and is_older(file, before)]
-    stale = _each(is_stale, files)
-    return [Item(name=file.name, bytes=file.bytes) for file, gone in zip(files, stale, strict=True) if gone]
+    judged = zip(files, _each(is_stale, files), strict=True)
+    return [Item(name=file.name, bytes=file.bytes) for file, stale in judged if stale]
 
 
 def _each(function: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from wheelrun.errors import ClusterError, UploadError
@@ -14,7 +14,7 @@ from wheelrun.orchestrators.roots import Root, StoredFile, checked, is_older
 from wheelrun.runtime.layout import OWN_MARK, write_atomically
 
 # How often a file is written while others remove its folder.
-_TRIES = 5
+_TRIES = 20
 
 
 class FolderRoot(Root):
@@ -53,47 +53,26 @@ class FolderRoot(Root):
                 return None
         return StoredFile(name=name, bytes=found.st_size, modified=found.st_mtime)
 
-    def put(self, source: Path, name: str) -> int:
-        """Put a file there whole or not at all, and return the bytes that were written; see `Root.put`."""
-        path = self._path(name)
-        size = source.stat().st_size
-        if self.keep(name, size=size):
-            return 0
-        with self._writing(path):
-            for last in (False,) * (_TRIES - 1) + (True,):
-                temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-                try:
-                    self._make(path.parent)
-                    shutil.copyfile(source, temporary)
-                    temporary.replace(path)
-                    break
-                except FileNotFoundError:  # the folder was just collected
-                    if last:
-                        raise
-                finally:
-                    with contextlib.suppress(OSError):
-                        temporary.unlink()
-        return size
-
     def write(self, name: str, content: bytes) -> None:
         """Write a small file, readable by its owner only; see `Root.write`."""
         path = self._path(name)
-        with self._writing(path):
-            self._make(path.parent)
-            write_atomically(path, content)
+        self._make(path, lambda: write_atomically(path, content))
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a small file that must not be there, readable by its owner only; see `Root.create`."""
-        path = self._path(name)
-        with self._writing(path):
-            self._make(path.parent)
+        path, made = self._path(name), []
+
+        def make() -> None:
             try:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             except FileExistsError:
-                return False
+                return
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(content)
-        return True
+            made.append(path)
+
+        self._make(path, make)
+        return bool(made)
 
     def read(self, name: str, *, start: int = 0, limit: int | None = None) -> bytes:
         """Return the bytes from `start` on, at most `limit`; see `Root.read`."""
@@ -102,14 +81,17 @@ class FolderRoot(Root):
             stream.seek(start)
             return stream.read(-1 if limit is None else limit)
 
-    def names(self, folder: str) -> list[str]:
-        """Return the names in a folder; see `Root.names`."""
+    def children(self, folder: str) -> Mapping[str, StoredFile | None]:
+        """Return what is directly in a folder; see `Root.children`."""
         path = self._path(folder)
+        found: dict[str, StoredFile | None] = {}
         with self._reading(path):
             try:
-                return sorted(child.name for child in path.iterdir() if not child.name.startswith("."))
+                for child in path.iterdir():
+                    found[child.name] = None if child.is_dir() else self.stat(f"{folder}/{child.name}".lstrip("/"))
             except (FileNotFoundError, NotADirectoryError):
-                return []
+                return {}
+        return found
 
     def files(self, folder: str) -> list[StoredFile]:
         """Return every file below a folder; see `Root.files`."""
@@ -141,24 +123,51 @@ class FolderRoot(Root):
                 path.unlink()
         return sum(file.bytes for file in files)
 
-    def _renew(self, name: str) -> None:
-        # Another person's file cannot be touched; then it is that person's runs, found below the root, that keep it.
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            os.utime(self._path(name))
+    def remove(self, names: Collection[str]) -> None:
+        """Remove files, and the folders that this leaves empty; see `Root.remove`."""
+        for path in map(self._path, names):
+            with self._writing(path, "removed"):
+                path.unlink(missing_ok=True)
+        for folder in {self._path(name).parent for name in names} - {self._folder}:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
 
-    def _download(self, pairs: list[tuple[str, Path]]) -> None:
-        for name, target in pairs:
-            path = self._path(name)
+    def _send(self, source: Path, name: str) -> None:
+        path = self._path(name)
+
+        def copy() -> None:
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+            try:
+                shutil.copyfile(source, temporary)
+                temporary.replace(path)
+            finally:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+
+        self._make(path, copy)
+
+    def _download(self, pairs: list[tuple[StoredFile, Path]]) -> None:
+        for file, target in pairs:
+            path = self._path(file.name)
             with self._reading(path):
                 shutil.copyfile(path, target, follow_symlinks=False)
 
     def _path(self, name: str, *, whole: bool = True) -> Path:
         return self._folder / checked(name, whole=whole)
 
-    def _make(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (self._folder / OWN_MARK).exists():
-            (self._folder / OWN_MARK).touch(mode=0o600)
+    def _make(self, path: Path, make: Callable[[], None]) -> None:
+        """Make a file's folder, and then the file; again where others remove the empty folder in between."""
+        with self._writing(path):
+            for left in reversed(range(_TRIES)):
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    make()
+                    break
+                except (FileNotFoundError, FileExistsError):
+                    if not left:
+                        raise
+            if not (self._folder / OWN_MARK).exists():
+                (self._folder / OWN_MARK).touch(mode=0o600)
 
     @contextlib.contextmanager
     def _writing(self, path: Path, done: str = "written") -> Iterator[None]:

@@ -7,7 +7,7 @@ in the events.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wheelrun.orchestrators.contract import LogLine
@@ -86,6 +86,7 @@ def read_logs(
     stream: str | None,
     follow: bool,
     has_ended: Callable[[], bool],
+    beside: Sequence[tuple[str, Source]] = (),
     pause: float = 0.1,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[LogLine]:
@@ -98,6 +99,7 @@ def read_logs(
         stream: Only this stream.
         follow: Wait for more until `has_ended`.
         has_ended: Whether the run has ended.
+        beside: What belongs to no step: the stream that it counts as, and where it comes from.
         pause: Seconds between two looks.
         sleep: Waits between two looks.
     """
@@ -111,7 +113,7 @@ def read_logs(
                 yield from tail.read()
                 yield from tail.rest()
         return
-    tails = [Tail(source, name) for name, source in chosen.items()]
+    tails = [Tail(source, name) for name, source in (*beside, *sources.items()) if stream in (None, name)]
     while True:
         ended = not follow or has_ended()
         for tail in tails:

@@ -86,10 +86,23 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         """Return the run's environment variables, secrets included, from those that the target has."""
         return dict(environment)
 
-    def command(self, deployment: Deployment, request: Request, root: ArtifactRoot) -> tuple[str, ...]:
-        """Return the command that runs the steps, or nothing if the supervisor's worker runs them itself."""
-        del deployment, request, root
-        return ()
+    @property
+    def supervisor_python(self) -> str:
+        """The Python of the supervisor."""
+        return self.config.python or sys.executable
+
+    def code(self, deployment: Deployment, root: ArtifactRoot) -> tuple[str, ...]:
+        """Return the folders that stand first on the path of a worker: the unpacked wheels."""
+        return tuple(str(self._unpacked(wheel, root)) for wheel in _wheels(deployment))
+
+    def launch(self, plain: Launch, request: Request) -> Launch:
+        """Return what the supervisor is given, from what every kind of run on this machine needs."""
+        del request
+        return plain
+
+    def output(self, paths: RunPaths) -> tuple[Path, Path]:
+        """Return the files that take what the supervisor's processes write: stdout and stderr."""
+        return paths.stdout, paths.stderr
 
     def session_settings(self, deployment: Deployment, root: ArtifactRoot) -> Mapping[str, Any]:
         """Return the attributes of a launch that only this kind of session has."""
@@ -145,7 +158,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
             environment=public(request.environment),
             max_parallel_steps=self.config.max_parallel_steps,
         )
-        with _writing(paths):
+        with writing(paths.path):
             write_atomically(paths.deployment, deployment.to_json().encode())
         yield {"run_folder": str(paths.path), "working_directory": request.content["working_directory"]}
         yield from self._start(deployment, request, root)
@@ -160,7 +173,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
                 raise ConfigurationError(f"run {run.id} is still running", hint=f"wheelrun logs -f {run.id}")
             status = self._folded(paths)
             again = [step.name for step in status.steps if not step.state.is_success]
-            with _writing(paths):
+            with writing(paths.path):
                 log = EventLog(paths.events)
                 log.emit("resume", steps=again)
                 log.close()
@@ -261,10 +274,10 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
     def _start(self, deployment: Deployment, request: Request, root: ArtifactRoot) -> Iterator[Mapping[str, Any]]:
         paths = root.run(request.run_id)
         scratch = scratch_path(request.run_id)
-        launch = Launch(
+        plain = Launch(
             run_id=request.run_id,
             artifact_root=str(root.path),
-            code=tuple(str(self._unpacked(wheel, root)) for wheel in _wheels(deployment)),
+            code=self.code(deployment, root),
             source_root=str(self.source_root or Path.cwd()),
             working_directory=request.content["working_directory"],
             environment=request.environment,
@@ -273,19 +286,19 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
             cache_dir=str(cache_dir(self.environ)),
             scratch=str(scratch),
             session=self.session,
-            command=self.command(deployment, request, root),
             **self.session_settings(deployment, root),
         )
+        launch = self.launch(plain, request)
         yield {"scratch": str(scratch)}
         lock = RunLock(lock_path(paths.path))
-        with _writing(paths):
+        with writing(paths.path):
             free = lock.acquire()
         if not free:
             raise ConfigurationError(
                 f"run {request.run_id} is already running", hint=f"wheelrun logs -f {request.run_id}"
             )
         try:
-            process = _spawn(request.content["python"], launch, paths, lock, self.environ)
+            process = _spawn(self.supervisor_python, launch, self.output(paths), lock, self.environ)
         finally:
             lock.release()
         yield {"pid": process.pid}
@@ -328,12 +341,12 @@ def _supervisor(paths: RunPaths) -> int | None:
 
 
 def _spawn(
-    python: str, launch: Launch, paths: RunPaths, lock: RunLock, environ: Mapping[str, str]
+    python: str, launch: Launch, output: tuple[Path, Path], lock: RunLock, environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     with contextlib.ExitStack() as files:
-        with _writing(paths):
-            paths.stdout.parent.mkdir(parents=True, exist_ok=True)
-            stdout, stderr = (files.enter_context(_appending(path)) for path in (paths.stdout, paths.stderr))
+        with writing(output[0].parent):
+            output[0].parent.mkdir(parents=True, exist_ok=True)
+            stdout, stderr = (files.enter_context(_appending(path)) for path in output)
         try:
             process = subprocess.Popen(
                 python_command("wheelrun.runtime.supervisor", str(lock.descriptor), python=python),
@@ -371,13 +384,13 @@ def _reap() -> None:
 
 
 @contextlib.contextmanager
-def _writing(paths: RunPaths) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
     """Turn an OSError of the block, which writes below the artifact root, into the error that tells what to do."""
     try:
         yield
     except OSError as error:
         raise UploadError(
-            f"{error.filename or paths.path} cannot be written: {error.strerror or error}",
+            f"{error.filename or folder} cannot be written: {error.strerror or error}",
             hint="free some space, or set artifact_root",
         ) from error
 

@@ -20,6 +20,7 @@ GROUP = "wheelrun.orchestrators"
 BUILT_IN: Mapping[str, str] = {
     "local": "wheelrun.orchestrators.local:LocalOrchestratorFlavor",
     "spark-connect": "wheelrun.orchestrators.connect:ConnectFlavor",
+    "spark-submit": "wheelrun.orchestrators.submit:SubmitFlavor",
     "spark-standalone": "wheelrun.orchestrators.standalone.orchestrator:StandaloneFlavor",
 }
 

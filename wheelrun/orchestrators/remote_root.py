@@ -6,9 +6,10 @@ Requests are what this costs, so each method says how many it makes of an object
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,14 +18,16 @@ from urllib.parse import parse_qsl, unquote
 
 from wheelrun.errors import ClusterError, ConfigurationError, SubmissionError, UploadError
 from wheelrun.orchestrators.roots import Root, StoredFile, checked, is_older
-from wheelrun.orchestrators.storage_errors import BEYOND_THE_END, NO_BUCKET, explained, marks
-from wheelrun.runtime.masking import is_secret
+from wheelrun.orchestrators.storage_errors import BEYOND_THE_END, GIVE_CREDENTIALS, NO_BUCKET, explained, marks
+from wheelrun.runtime.masking import MASK, is_secret
 
 # fsspec's first name for each of these; in an object store a file appears whole, by one request.
 _OBJECT_STORES: Mapping[str, str] = {
     "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "abfs": "abfs", "abfss": "abfs", "az": "abfs", "memory": "memory",
 }  # fmt: skip
-_PACKAGES = {"s3": "wheelrun[s3]", "gs": "wheelrun[gcs]", "abfs": "wheelrun[azure]", "hdfs": "wheelrun[hdfs]"}
+# What implements it, and the extra of ours that brings it.
+_PACKAGES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "abfs": ("adlfs", "azure"), "hdfs": ("pyarrow", "hdfs")}
+_LOGGERS = ("fsspec", "s3fs", "gcsfs", "adlfs", "azure")
 _CREDENTIAL_OPTIONS = {"s3": ("key", "secret")}  # of implementations that do not look for them in the URL
 _TIMES = ("LastModified", "mtime", "last_modified", "updated", "created", "modificationTime")
 _MILLISECONDS = 1e11  # a time that is greater is not in seconds
@@ -32,9 +35,10 @@ _MAGIC = re.compile(r"[*?\[]")
 _AT_ONCE = 8
 _BATCH = 1000
 _FEW = 3
-
-USED = ".used"
-"""A mark beside a file: it was found to be there and counts as written when the mark was."""
+# Seconds that a request may take, one with many parts, and the fewest bytes per second of one that carries a file.
+_SHORT = 60.0
+_LONG = 600.0
+_SLOWEST = 50_000
 
 
 def open_remote(url: str, options: Mapping[str, Any]) -> RemoteRoot:
@@ -60,6 +64,9 @@ def open_remote(url: str, options: Mapping[str, Any]) -> RemoteRoot:
 class RemoteRoot(Root):
     """An artifact root behind a URL.
 
+    `put` costs one request where the file is and was written or used a moment ago, three where that is longer ago, and
+    three where the file is sent.
+
     Args:
         url: The URL, without credentials.
         filesystem: fsspec's implementation.
@@ -78,31 +85,19 @@ class RemoteRoot(Root):
 
     def stat(self, name: str) -> StoredFile | None:
         """Return what is known of a file, None if it is not there. One request; two if it is not there."""
-        with self._reading(name):
+        with self._reading(name) as path:
             try:
-                facts = self._fs.info(self._path(name))
+                facts = self._ask("info", path)
             except FileNotFoundError as error:
                 if marks(error) & NO_BUCKET:
                     raise
                 return None
         return None if facts.get("type") == "directory" else _file(name, facts)
 
-    def put(self, source: Path, name: str) -> int:
-        """Put a file there whole or not at all, and return the bytes that were sent; see `Root.put`.
-
-        One request if it is there and was written or used a moment ago, three if it was not, three if it is sent.
-        """
-        size = source.stat().st_size
-        if self.keep(name, size=size):
-            return 0
-        with self._writing(name) as path:
-            self._fs.put_file(str(source), path)
-        return size
-
     def write(self, name: str, content: bytes) -> None:
         """Write a small file; see `Root.write`. One request."""
         with self._writing(name) as path:
-            self._fs.pipe_file(path, content)
+            self._ask("pipe_file", path, content)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a small file that must not be there; see `Root.create`. Storages that cannot tell are asked first."""
@@ -121,11 +116,9 @@ class RemoteRoot(Root):
         """Return the bytes from `start` on, at most `limit`; see `Root.read`. One request."""
         if limit == 0:
             return b""
-        # Without a start, s3fs asks for the size first; with one, files of other storages must be able to seek.
-        first = start if start or not self._has_folders else None
-        with self._reading(name):
+        with self._reading(name) as path:
             try:
-                found = self._fs.cat_file(self._path(name), start=first, end=None if limit is None else start + limit)
+                return self._piece(path, start, limit)
             except FileNotFoundError as error:
                 if marks(error) & NO_BUCKET:
                     raise
@@ -134,21 +127,25 @@ class RemoteRoot(Root):
                 if marks(error) & BEYOND_THE_END or (self._has_folders and start >= (self.size(name) or 0)):
                     return b""
                 raise
-        return bytes(found)
 
-    def names(self, folder: str) -> list[str]:
-        """Return the names in a folder; see `Root.names`. One request for each 1,000."""
-        path = self._path(folder)
-        with self._reading(folder):
-            self._fs.invalidate_cache()
-            try:
-                found = self._fs.ls(path, detail=False)
-            except (FileNotFoundError, NotADirectoryError) as error:
-                if marks(error) & NO_BUCKET:
-                    raise
-                return []
-        names = {name.rstrip("/")[len(path) + 1 :] for name in found if name.startswith(f"{path}/")}
-        return sorted(name for name in names if name and not name.startswith("."))
+    def _piece(self, path: str, start: int, limit: int | None) -> bytes:
+        if self._has_folders:  # some of fsspec's implementations of cat_file do not heed the range
+            with self._fs.open(path, "rb") as stream:
+                if start:
+                    stream.seek(start)
+                return bytes(stream.read() if limit is None else stream.read(limit))
+        # s3fs asks for the size first where there is no start at all.
+        end = None if limit is None else start + limit
+        return bytes(self._ask("cat_file", path, seconds=_LONG, start=start, end=end))
+
+    def children(self, folder: str) -> Mapping[str, StoredFile | None]:
+        """Return what is directly in a folder; see `Root.children`. One request for each 1,000."""
+        path, start = self._path(folder), len(self._root) + 1
+        return {
+            name.rpartition("/")[2]: None if facts.get("type") == "directory" else _file(name[start:], facts)
+            for name, facts in self._listed("ls", folder).items()
+            if name.startswith(f"{path}/") and not name.endswith("/")
+        }
 
     def files(self, folder: str) -> list[StoredFile]:
         """Return every file below a folder; see `Root.files`. One request for each 1,000."""
@@ -159,59 +156,81 @@ class RemoteRoot(Root):
         files = self._found(checked(name, whole=False))
         if before is not None and not all(is_older(file, before) for file in files):
             return None
-        with self._doing(UploadError, name, "removed"):
-            if self._has_folders and not _MAGIC.search(self._path(name)):
+        names = {file.name for file in files}
+        with self._doing(UploadError, name, "removed") as path:
+            if self._has_folders and not _MAGIC.search(path):
                 with contextlib.suppress(FileNotFoundError):
-                    self._fs.rm(self._path(name), recursive=True)
+                    self._ask("rm", path, seconds=_LONG, recursive=True)
             else:
-                self._remove(name, [f"{self._root}/{file.name}" for file in files])
+                self.remove(names)
+            if len(names) > _FEW and any(file.name in names for file in self._found(name)):
+                raise PermissionError(name)  # s3fs does not tell what became of many
         return sum(file.bytes for file in files)
+
+    def remove(self, names: Collection[str]) -> None:
+        """Remove files; see `Root.remove`. One request for each; many go at once, and are not looked after."""
+        for name in names:
+            if self._has_folders:  # elsewhere a name that leads out is one like any other
+                checked(name, whole=False)
+        paths = sorted(f"{self._root}/{name}" for name in names)
+        # fsspec would read these as patterns.
+        single = [path for path in paths if _MAGIC.search(path) or len(paths) <= _FEW]
+        many = [path for path in paths if path not in single]
+        with self._doing(UploadError, "", "written"):
+            for start in range(0, len(many), _BATCH):
+                self._ask("rm", many[start : start + _BATCH])
+            for path in single:
+                with contextlib.suppress(FileNotFoundError):
+                    self._ask("rm_file", path)
 
     def _found(self, name: str) -> list[StoredFile]:
         """Return every file below a folder, or the file of that name."""
-        path = self._path(name)
-        with self._reading(name):
-            self._fs.invalidate_cache()
-            try:
-                found = self._fs.find(path, detail=True)
-            except (FileNotFoundError, NotADirectoryError) as error:
-                if marks(error) & NO_BUCKET:
-                    raise
-                return []
-        start = len(self._root) + 1
+        path, start = self._path(name), len(self._root) + 1
         return sorted(
             (
                 _file(each[start:], facts)
-                for each, facts in found.items()
+                for each, facts in self._listed("find", name).items()
                 if f"{each}/".startswith(f"{path}/") and not each.endswith("/") and facts.get("type") != "directory"
             ),
             key=lambda file: file.name,
         )
 
-    def _remove(self, name: str, paths: list[str]) -> None:
-        """Remove files: many at a time, but few, and those whose names would be read as patterns, one by one."""
-        plain = [path for path in paths if not _MAGIC.search(path)]
-        if len(plain) <= _FEW:
-            plain = []
-        for start in range(0, len(plain), _BATCH):
-            self._fs.rm(plain[start : start + _BATCH])
-        for path in sorted({*paths} - {*plain}):
-            self._fs.rm_file(path)
-        if plain and {f"{self._root}/{file.name}" for file in self._found(name)} & {*plain}:  # s3fs does not tell
-            raise PermissionError(name)
+    def _listed(self, method: str, name: str) -> dict[str, Mapping[str, Any]]:
+        """List a folder by a method of fsspec's; nothing if it is missing."""
+        with self._reading(name) as path:
+            self._fs.invalidate_cache()
+            try:
+                found = self._ask(method, path, seconds=_LONG, detail=True)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                if marks(error) & NO_BUCKET:
+                    raise
+                return {}
+        return found if isinstance(found, dict) else {facts["name"].rstrip("/"): facts for facts in found}
 
-    def _renew(self, name: str) -> None:
-        # A file cannot be touched in an object store, and to send it again is what is to be avoided.
-        self.write(f"{name.rpartition('/')[0]}/{USED}".lstrip("/"), b"")
+    def _send(self, source: Path, name: str) -> None:
+        if self._kind == "memory":  # there a file that is put can be seen to grow
+            self.write(name, source.read_bytes())
+            return
+        with self._writing(name) as path:
+            self._ask("put_file", str(source), path, seconds=_SHORT + source.stat().st_size / _SLOWEST)
 
-    def _download(self, pairs: list[tuple[str, Path]]) -> None:
-        def get(pair: tuple[str, Path]) -> None:
-            name, target = pair
-            with self._reading(name):
-                self._fs.get_file(self._path(name), str(target))
+    def _download(self, pairs: list[tuple[StoredFile, Path]]) -> None:
+        def get(pair: tuple[StoredFile, Path]) -> None:
+            file, target = pair
+            with self._reading(file.name) as path:
+                self._ask("get_file", path, str(target), seconds=_SHORT + file.bytes / _SLOWEST)
 
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch") as pool:
             list(pool.map(get, pairs))
+
+    def _ask(self, method: str, *arguments: Any, seconds: float | None = None, **options: Any) -> Any:
+        """Call a method of fsspec's implementation, for so long at most.
+
+        SDKs wait for long, again and again; and one whose request for leave to send is not answered waits for ever.
+        """
+        if self._fs.async_impl:  # those that are not have no such limit
+            options["timeout"] = _SHORT if seconds is None else seconds
+        return getattr(self._fs, method)(*arguments, **options)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{checked(name)}" if name else self._root
@@ -219,8 +238,8 @@ class RemoteRoot(Root):
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[str]:
         """Give the path to write to: the file's own in an object store, else one that then takes its name."""
-        path = self._path(checked(name, whole=False))
-        with self._doing(UploadError, name, "written"):
+        checked(name, whole=False)
+        with self._doing(UploadError, name, "written") as path:
             if not self._has_folders:
                 yield path
                 return
@@ -244,14 +263,18 @@ class RemoteRoot(Root):
             self._fs.rm_file(path)  # HDFS does not rename onto a file that is there
             self._fs.mv(temporary, path)
 
-    def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
+    def _reading(self, name: str) -> contextlib.AbstractContextManager[str]:
         return self._doing(ClusterError, name, "read")
 
     @contextlib.contextmanager
-    def _doing(self, kind: type[SubmissionError], name: str, done: str) -> Iterator[None]:
-        """Turn what the storage raises into `kind`; a file that is not there stays a FileNotFoundError when read."""
+    def _doing(self, kind: type[SubmissionError], name: str, done: str) -> Iterator[str]:
+        """Give a name's path, and turn what the storage raises into `kind`.
+
+        A file that is not there stays a FileNotFoundError when it is read.
+        """
+        path = self._path(name)
         try:
-            yield
+            yield path
         except SubmissionError:
             raise
         except Exception as error:
@@ -263,29 +286,26 @@ class RemoteRoot(Root):
 
 
 def _filesystem(url: str, public: str, kind: str, secret: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    package, extra = _PACKAGES.get(kind, (f"what implements {kind}://", "remote"))
+    hint = f"pip install 'wheelrun[{extra}]'"
     try:
         from fsspec.core import url_to_fs
     except ImportError:
-        raise _missing(public, kind, "fsspec") from None
+        raise ConfigurationError(f"artifact_root {public!r} needs fsspec, which is not installed", hint=hint) from None
+    for name in _LOGGERS:  # what nobody listens to would go to standard error, tracebacks and all
+        logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         filesystem, path = url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
-        raise _missing(public, kind, error.name or "a package for it") from error
+        said = f"artifact_root {public!r} needs {package}, which is not installed"
+        raise ConfigurationError(said, hint=hint) from error
     except (ValueError, TypeError) as error:
-        said = str(error).replace(secret, "****") if secret else str(error)
-        raise ConfigurationError(
-            f"artifact_root {public!r} cannot be used: {said}", hint="a folder, s3://, gs://, abfs:// or hdfs://"
-        ) from error
+        said = str(error).replace(secret, MASK) if secret else str(error)
+        hint = GIVE_CREDENTIALS.get(kind, "set it to a folder, or to a URL: s3://, gs://, abfs://, hdfs://")
+        raise ConfigurationError(f"artifact_root {public!r} cannot be used: {said}", hint=hint) from error
     except Exception as error:
         raise explained(error, ClusterError, f"{public} cannot be opened", kind, secret) from error
     return filesystem, path
-
-
-def _missing(url: str, kind: str, package: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"artifact_root {url!r} needs {package}, which is not installed",
-        hint=f"pip install '{_PACKAGES.get(kind, 'wheelrun[remote]')}'",
-    )
 
 
 def _without_credentials(scheme: str, rest: str, kind: str) -> tuple[str, str, str]:

@@ -8,22 +8,17 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wheelrun.errors import ClusterError, ConfigurationError, SubmissionError, UploadError
+from wheelrun.orchestrators.leases import keep
 from wheelrun.runtime.layout import ArtifactRoot
 
 NAMES = ArtifactRoot(Path())
 """The layout's names below any root: `NAMES.run(run_id).events.as_posix()`."""
-
-KEPT = 3600.0
-"""Seconds for which what was put, or found by `put` or `keep`, is safe from being collected."""
-
-# Younger files are as good as new: at least half of `KEPT` is left of their time.
-_FRESH = KEPT / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +106,20 @@ class Root(ABC):
     def stat(self, name: str) -> StoredFile | None:
         """Return what is known of a file, None if it is not there."""
 
-    @abstractmethod
     def put(self, source: Path, name: str) -> int:
         """Put a file there whole or not at all, and return the bytes that were sent.
 
         A file of the same size that is there already stays, and nothing is sent: names are content-addressed. What was
-        put is not collected within the next hour, so that a run that refers to it can be recorded meanwhile.
+        put is not collected within the next half an hour: what refers to it has to be written by then, or before.
         """
+        size = source.stat().st_size
+        try:
+            if self.keep(name, size=size):
+                return 0
+        except ClusterError as error:
+            raise UploadError(error.message, hint=error.hint) from error
+        self._send(source, name)
+        return size
 
     @abstractmethod
     def write(self, name: str, content: bytes) -> None:
@@ -135,9 +137,13 @@ class Root(ABC):
             FileNotFoundError: There is no such file.
         """
 
-    @abstractmethod
     def names(self, folder: str) -> list[str]:
         """Return the names in a folder, sorted, without hidden ones (marks, temporary files); none if it is missing."""
+        return sorted(name for name in self.children(folder) if not name.startswith("."))
+
+    @abstractmethod
+    def children(self, folder: str) -> Mapping[str, StoredFile | None]:
+        """Return what is directly in a folder by its name there, None for a folder; nothing if it is missing."""
 
     @abstractmethod
     def files(self, folder: str) -> list[StoredFile]:
@@ -154,7 +160,7 @@ class Root(ABC):
         if not files:
             raise FileNotFoundError(f"{self.place(folder)} is not there")
         start = len(folder) + 1 if folder else 0
-        pairs = [(file.name, into / self._inside(file.name[start:], folder)) for file in files]
+        pairs = [(file, into / self._inside(file.name[start:], folder)) for file in files]
         into.mkdir(parents=True, exist_ok=True)
         whole = into.resolve()
         for _, target in pairs:
@@ -174,14 +180,12 @@ class Root(ABC):
         """
 
     def keep(self, name: str, *, size: int | None = None) -> bool:
-        """Whether a file is there (with that size); if so, it is not collected within the next hour."""
-        found = self.stat(name)
-        if found is None or size not in (None, found.bytes):
-            return False
-        if found.modified is not None and abs(time.time() - found.modified) < _FRESH:
-            return True
-        self._renew(name)
-        return self.exists(name)  # looked at again: it may have been collected just before it was renewed
+        """Whether a file is there (with that size); if so, it is not collected soon, as if it had been put."""
+        return keep(self, name, size=size)
+
+    @abstractmethod
+    def remove(self, names: Collection[str]) -> None:
+        """Remove files; those that are not there are passed over."""
 
     def clock(self) -> float:
         """Return the time by the clock that stamps what is written here, in seconds since the epoch."""
@@ -190,7 +194,7 @@ class Root(ABC):
         try:
             found = self.stat(name)
         finally:
-            self.delete(name)
+            self.remove([name])
         return time.time() if found is None or found.modified is None else found.modified
 
     def check(self) -> str | None:
@@ -204,7 +208,7 @@ class Root(ABC):
         try:
             self.write(name, content)
             came_back = self.read(name)
-            self.delete(name)
+            self.remove([name])
         except SubmissionError as error:
             return error
         except FileNotFoundError:
@@ -218,11 +222,11 @@ class Root(ABC):
         return f"{self.url.rstrip('/')}/{name}" if name else self.url
 
     @abstractmethod
-    def _renew(self, name: str) -> None:
-        """Make a file count as written now."""
+    def _send(self, source: Path, name: str) -> None:
+        """Put a file there, in place of one that may be there, whole or not at all."""
 
     @abstractmethod
-    def _download(self, pairs: list[tuple[str, Path]]) -> None:
+    def _download(self, pairs: list[tuple[StoredFile, Path]]) -> None:
         """Copy files here, each to its path, whose folder is there."""
 
     def _inside(self, relative: str, folder: str) -> Path:

@@ -111,7 +111,12 @@ class Shipment:
     @property
     def entry(self) -> str:
         """Where the driver's first file lies, as the cluster names it."""
-        return f"{self.root}/{self._beside('wheelrun_driver.py')}"
+        return f"{self.root}/{self.entry_name}"
+
+    @property
+    def entry_name(self) -> str:
+        """The name of the driver's first file below the root."""
+        return self._beside("wheelrun_driver.py")
 
     @property
     def log_settings(self) -> str:
@@ -154,7 +159,7 @@ class Shipment:
         sent = sum(root.put(wheel.path, archive_name(reference(wheel))) for wheel in (*wheels, self.own))
         if bundle is not None:
             sent += root.put(bundle.path, bundle_name(bundle_reference(bundle)))
-        sent += root.put(Path(driver.__file__), self._beside("wheelrun_driver.py"))
+        sent += root.put(Path(driver.__file__), self.entry_name)
         if not root.exists(self._beside("log4j2.properties")):
             root.write(self._beside("log4j2.properties"), LOGGING.encode())
         root.write(NAMES.run(run_id).deployment.as_posix(), self.deployment.to_json().encode())

@@ -19,11 +19,17 @@ BEYOND_THE_END = frozenset({"InvalidRange", "416", "RequestedRangeNotSatisfiable
 NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"})
 """Marks of a root that is not there."""
 
-_GIVE_CREDENTIALS = {
+GIVE_CREDENTIALS = {
     "s3": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "gs": "gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS",
     "abfs": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_CONNECTION_STRING",
     "hdfs": "kinit",
+}
+"""How each kind of storage is given credentials, by fsspec's first name for it."""
+
+_OTHERWISE = {
+    "": "is artifact_root what it should be?",
+    "hdfs": "set JAVA_HOME and HADOOP_HOME, and CLASSPATH to what `hadoop classpath --glob` prints",
 }
 _CREDENTIALS = "{credentials}"
 _MESSAGE_LIMIT = 300
@@ -52,9 +58,10 @@ _TROUBLES = (
         "this machine's clock is wrong", "set the clock; the storage refuses requests from other times",
         "RequestTimeTooSkewed",
     ),
+    _trouble("there is no such profile", "set AWS_PROFILE to one that is configured", "ProfileNotFound"),
     _trouble(
         "no credentials were found", _CREDENTIALS,
-        "NoCredentialsError PartialCredentialsError CredentialRetrievalError ProfileNotFound NoAuthTokenError"
+        "NoCredentialsError PartialCredentialsError CredentialRetrievalError NoAuthTokenError"
         " TokenRetrievalError SSOTokenLoadError DefaultCredentialsError CredentialUnavailableError",
     ),
     _trouble(
@@ -105,13 +112,15 @@ def explained(
     found = marks(error)
     for trouble in _TROUBLES:
         if found & trouble.marks:
-            hint = trouble.hint.replace(_CREDENTIALS, _GIVE_CREDENTIALS.get(protocol, "see the storage's own manual"))
+            hint = trouble.hint.replace(_CREDENTIALS, GIVE_CREDENTIALS.get(protocol, "see the storage's own manual"))
             return kind(f"{doing}: {trouble.what}", hint=hint)
     said = next((line for line in str(error).splitlines() if line.strip()), "").strip()[:_MESSAGE_LIMIT]
     if secret:
         said = said.replace(secret, MASK)
     name = type(error).__name__
-    return kind(f"{doing}: {name}: {said}" if said else f"{doing}: {name}", hint="is artifact_root what it should be?")
+    return kind(
+        f"{doing}: {name}: {said}" if said else f"{doing}: {name}", hint=_OTHERWISE.get(protocol, _OTHERWISE[""])
+    )
 
 
 def marks(error: BaseException) -> frozenset[str]:

@@ -21,6 +21,9 @@ from wheelrun.runtime.tracebacks import message_of
 from wheelrun.runtime.values import NotPlainError, decode, encode
 from wheelrun.signatures import spark_session
 
+FRAME = "data.parquet"
+"""What a frame is called in its output's folder."""
+
 
 class OutputError(TypeError):
     """An output cannot be stored."""
@@ -138,14 +141,14 @@ def _type_name(value: Any) -> str:
 def _write(folder: Path, value: Any, frames: str) -> dict[str, Any]:
     if _is_frame(value, "pyspark.sql"):
         if frames:
-            url = f"{frames}/data.parquet"
+            url = f"{frames}/{FRAME}"
             value.write.mode("overwrite").parquet(url)
             return {"format": "parquet", "frame": "spark", "rows": None, "url": url}
-        value.write.parquet((folder / "data.parquet").as_uri())
-        _make_sure(folder / "data.parquet", value)
-        return {"format": "parquet", "frame": "spark", "rows": _parquet_rows(folder / "data.parquet")}
+        value.write.parquet((folder / FRAME).as_uri())
+        _make_sure(folder / FRAME, value)
+        return {"format": "parquet", "frame": "spark", "rows": _parquet_rows(folder / FRAME)}
     if _is_frame(value, "pandas") and _has_parquet():
-        _written_down(value).to_parquet(folder / "data.parquet")
+        _written_down(value).to_parquet(folder / FRAME)
         return {"format": "parquet", "frame": "pandas", "rows": len(value)}
     try:
         text = json.dumps(encode(value), ensure_ascii=False)
@@ -250,7 +253,7 @@ def _read_pickle(folder: Path) -> Any:
 
 
 def _read_spark(folder: Path) -> Any:
-    data = folder / "data.parquet"
+    data = folder / FRAME
     place = data.as_uri() if data.exists() else describe(folder).get("url", data.as_uri())
     return spark_session().read.parquet(place)
 
@@ -258,7 +261,7 @@ def _read_spark(folder: Path) -> Any:
 def _read_pandas(folder: Path) -> Any:
     import pandas as pd
 
-    return pd.read_parquet(folder / "data.parquet")
+    return pd.read_parquet(folder / FRAME)
 
 
 _READERS = {

@@ -22,13 +22,14 @@ from typing import Any
 from wheelrun.deployment import Deployment
 from wheelrun.errors import WheelrunError
 from wheelrun.runtime import processes
+from wheelrun.runtime.alive import is_held
 from wheelrun.runtime.entrypoint import open_deployment
 from wheelrun.runtime.events import EventLog, EventReader, fold
-from wheelrun.runtime.launch import Launch, scratch_path
-from wheelrun.runtime.layout import RunPaths, write_atomically
+from wheelrun.runtime.launch import Launch, lock_path, scratch_path
+from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
 from wheelrun.runtime.shelf import FolderShelf, HadoopShelf, Shelf
 from wheelrun.runtime.supervisor import CANCELLED, ORPHANED, Supervisor, end
-from wheelrun.runtime.ticket import Ticket
+from wheelrun.runtime.ticket import DRIVER_VARIABLE, SCRATCH_VARIABLE, Ticket
 from wheelrun.states import ErrorInfo, RunState
 
 HEARTBEAT = 5.0
@@ -52,10 +53,15 @@ def drive(table: Mapping[str, Any], code: Sequence[str]) -> int:
     with contextlib.suppress(OSError):  # it is a leader already
         os.setsid()
     processes.adopt_orphans()
-    logs = _own_logs()
+    logs = _run_logs(ArtifactRoot(Path(ticket.root)).run(ticket.run_id)) if ticket.own_logs else _own_logs()
     driver = identity()
     shelf: Shelf = HadoopShelf(ticket) if "://" in ticket.root else FolderShelf(ticket)
-    if not shelf.take(driver):
+    try:
+        taken = shelf.take(driver)
+    except WheelrunError as error:
+        sys.stderr.write(f"wheelrun: {error.message}\n")
+        return 1
+    if not taken:
         sys.stderr.write(f"wheelrun: run {ticket.run_id} was taken up by another driver; this one gives way\n")
         return TOO_LATE
     paths = shelf.root.run(ticket.run_id)
@@ -70,7 +76,8 @@ def drive(table: Mapping[str, Any], code: Sequence[str]) -> int:
         state = RunState.FAILED
     finally:
         log.close()
-        _keep(logs, paths)
+        if not ticket.own_logs:
+            _keep(logs, paths)
         shelf.close()
     return 0 if state.is_success else 1
 
@@ -80,7 +87,7 @@ def identity() -> dict[str, Any]:
     page = os.environ.get("SPARK_DRIVER_LOG_URL_STDOUT", "")
     _, found, rest = page.partition("driverId=")
     facts = {
-        "id": rest.partition("&")[0] if found else None,
+        "id": rest.partition("&")[0] if found else os.environ.get(DRIVER_VARIABLE),
         "page": page.partition("/logPage/")[0] if found else None,
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -91,11 +98,21 @@ def identity() -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Pulse:
-    """Signs of life of a driver; and what ends it: a client's wish, or the end of its JVM."""
+    """Signs of life of a driver; and what ends it: a client's wish, or the end of its JVM or of its supervisor.
+
+    Attributes:
+        heartbeat: The file that tells when it last gave a sign of life.
+        wish: The file by which a client asks it to end.
+        parent: Its JVM's pid.
+        lock: The lock of a supervisor that it ends with, if any.
+        last: When it gave the last sign of life.
+        looked: When it looked for a wish last.
+    """
 
     heartbeat: Path
     wish: Path
     parent: int
+    lock: Path | None = None
     last: float = 0.0
     looked: float = 0.0
 
@@ -110,6 +127,8 @@ class Pulse:
                 write_atomically(self.heartbeat, str(time.time()).encode())
         if now - self.looked > LOOK:
             self.looked = now
+            if self.lock is not None and not is_held(self.lock):
+                return ORPHANED
             return CANCELLED if self.wish.exists() else ""
         return ""
 
@@ -121,10 +140,10 @@ def _supervise(
         run_id=ticket.run_id,
         artifact_root=str(shelf.root.path),
         code=tuple(code),
-        source_root="",
+        source_root=ticket.source_root,
         working_directory=str(Path.cwd()),
         timeout=deployment.timeout,
-        scratch=str(scratch_path(f"{ticket.run_id}-{os.getpid()}")),
+        scratch=str(scratch_path(f"{ticket.run_id}-{os.getpid()}", os.environ.get(SCRATCH_VARIABLE))),
         session="given",
         logs=tuple(map(str, logs)),
         frames=shelf.frames,
@@ -133,7 +152,8 @@ def _supervise(
         step_conf=ticket.step_conf,
     )
     paths = shelf.root.run(ticket.run_id)
-    pulse = Pulse(paths.heartbeat, paths.cancel(ticket.start), os.getppid())
+    lock = lock_path(paths.path) if ticket.supervised else None
+    pulse = Pulse(paths.heartbeat, paths.cancel(ticket.start), os.getppid(), lock)
     pulse()
     supervisor = Supervisor(launch=launch, deployment=deployment, log=log, watch=pulse, spared=shelf.processes)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -151,10 +171,23 @@ def _own_logs() -> tuple[Path, ...]:
     if "SPARK_DRIVER_LOG_URL_STDOUT" not in os.environ or not all(path.is_file() for path in logs):
         return ()
     for number, path in enumerate(logs, 1):
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-        os.dup2(descriptor, number)
-        os.close(descriptor)
+        _write_to(path, number)
     return logs
+
+
+def _run_logs(paths: RunPaths) -> tuple[Path, ...]:
+    """Write to the log files in the run's folder directly, for the same reason."""
+    logs = (paths.stdout, paths.stderr)
+    paths.stdout.parent.mkdir(parents=True, exist_ok=True)
+    for number, path in enumerate(logs, 1):
+        _write_to(path, number)
+    return logs
+
+
+def _write_to(path: Path, number: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, number)
+    os.close(descriptor)
 
 
 def _keep(logs: Sequence[Path], paths: RunPaths) -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from typing import Any
 def main(argument: str) -> int:
     """Unpack the code that a ticket names, and run what it names; return the exit status."""
     ticket = json.loads(argument)
-    folder = Path(tempfile.mkdtemp(prefix="wheelrun-code-"))
+    folder = Path(tempfile.mkdtemp(prefix="wheelrun-code-", dir=os.environ.get("_WHEELRUN_SCRATCH")))
     try:
         places = [str(unpack(name, ticket["root"], folder)) for name in ticket["code"]]
         sys.path[0] = places[0]  # the folder of this file, in which there is nothing to import
         sys.path[1:1] = places[1:]
+        prefer_installed_pyspark()
         from wheelrun.runtime.drive import drive
 
         return drive(ticket, places)
@@ -37,7 +39,7 @@ def unpack(name: str, root: str, folder: Path) -> Path:
     Raises:
         ValueError: a file of it would lie outside.
     """
-    place = folder / Path(name).name
+    place = folder / Path(name).stem
     place.mkdir()
     source = fetch(name, root, folder)
     with zipfile.ZipFile(source) as archive:
@@ -51,16 +53,51 @@ def unpack(name: str, root: str, folder: Path) -> Path:
     return place
 
 
+def prefer_installed_pyspark() -> None:
+    """Import pyspark from where it is installed, if that is the Spark that started this process.
+
+    spark-submit puts an archive of it first, whose modules Python compiles anew in each process.
+    """
+    from importlib.machinery import PathFinder
+
+    for entry in [entry for entry in sys.path if entry.endswith("/python/lib/pyspark.zip")]:
+        rest = [other for other in sys.path if other != entry]
+        spec = PathFinder.find_spec("pyspark", rest)
+        if spec and spec.origin and Path(spec.origin).resolve().parent == Path(entry).resolve().parents[2]:
+            sys.path[:] = rest
+
+
 def fetch(name: str, root: str, folder: Path) -> Path:
-    """Return a path of a file below the artifact root: itself in a folder, else a copy."""
+    """Return a path of a file below the artifact root: itself in a folder, else a copy.
+
+    A process of its own copies it: this one forks others, which must not inherit a connection to the JVM.
+
+    Raises:
+        OSError: it cannot be copied; the reason was written to standard error.
+    """
     if "://" not in root:
         return Path(root, name)
     target = folder / f"{Path(name).name}.download"
-    jvm = java()
-    configuration = jvm.org.apache.spark.deploy.SparkHadoopUtil.get().newConfiguration(jvm.org.apache.spark.SparkConf())
-    source = jvm.org.apache.hadoop.fs.Path(f"{root.rstrip('/')}/{name}")
-    source.getFileSystem(configuration).copyToLocalFile(False, source, jvm.org.apache.hadoop.fs.Path(str(target)), True)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            copy_here(f"{root.rstrip('/')}/{name}", target)
+        except BaseException:  # noqa: BLE001 - the parent tells that it failed
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(pid, 0)[1] != 0:
+        raise OSError(f"{root.rstrip('/')}/{name} cannot be read")
     return target
+
+
+def copy_here(url: str, target: Path) -> None:
+    """Copy a file of a Hadoop file system to a path of this machine."""
+    jvm = java()
+    spark, hadoop = jvm.org.apache.spark, jvm.org.apache.hadoop
+    configuration = spark.deploy.SparkHadoopUtil.get().newConfiguration(spark.SparkConf())
+    source = hadoop.fs.Path(url)
+    source.getFileSystem(configuration).copyToLocalFile(False, source, hadoop.fs.Path(str(target)), True)
 
 
 def java() -> Any:

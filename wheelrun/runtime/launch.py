@@ -35,7 +35,12 @@ class Launch:
         frames: The artifact root as every executor can reach it, where Spark frames go; by default `artifact_root`.
         isolation: "pipeline" (one application for all steps) or "step" (each its own).
         step_conf: Spark settings that single steps have, where each has an application.
-        command: What runs the steps in the worker's place, if anything.
+        command: What runs the steps in the worker's place, if anything (`wheelrun.runtime.submission`).
+        follow: What the command's output is read for: a name in `wheelrun.runtime.submit_output.READERS`; empty where
+            the steps end with the command.
+        start: Which start of the run this is, from 1.
+        defaults: A properties file that stands in the place of the inherited spark-defaults.conf.
+        linked_home: Whether Spark gets a home of links in the scratch folder: what it writes there goes with the run.
     """
 
     run_id: str
@@ -56,6 +61,10 @@ class Launch:
     isolation: str = "pipeline"
     step_conf: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     command: tuple[str, ...] = ()
+    follow: str = ""
+    start: int = 1
+    defaults: str = ""
+    linked_home: bool = False
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -68,9 +77,14 @@ class Launch:
         return cls(**{**table, **{name: tuple(table[name]) for name in ("code", "archives", "logs", "command")}})
 
 
-def scratch_path(run_id: str) -> Path:
-    """Return where a run keeps temporary files: known from its id, so that any process can remove them."""
-    return Path(tempfile.gettempdir()) / f"{_SCRATCH}{run_id}"
+def scratch_path(run_id: str, folder: str | None = None) -> Path:
+    """Return where a run keeps temporary files: known from its id, so that any process can remove them.
+
+    Args:
+        run_id: The run's id.
+        folder: What it lies in; by default the system's folder for such files.
+    """
+    return Path(folder or tempfile.gettempdir()) / f"{_SCRATCH}{run_id}"
 
 
 def make_scratch(path: str) -> None:

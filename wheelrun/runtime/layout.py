@@ -9,6 +9,7 @@
                      claims/<start>              which driver has the run; <start>.cancel asks it to end
                      outputs/<step>/<output>/    value.json | value.pkl | data.parquet, and meta.json
                      logs/stdout.log, stderr.log
+                          submit.log             what spark-submit wrote, where the driver is on a cluster
 """
 
 from __future__ import annotations
@@ -92,6 +93,11 @@ class RunPaths:
     def stderr(self) -> Path:
         """What the run's processes wrote to standard error."""
         return self.path / "logs" / "stderr.log"
+
+    @property
+    def submit_log(self) -> Path:
+        """What spark-submit wrote of a driver on a cluster, both streams in one."""
+        return self.path / "logs" / "submit.log"
 
     def output(self, step: str, output: str) -> Path:
         """Return the folder of one output of a step."""

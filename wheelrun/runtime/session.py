@@ -107,25 +107,34 @@ class Gateway:
             self._process.wait()
 
 
-def write_conf_dir(folder: Path, conf: Mapping[str, str], *, inherited: Path) -> Path:
+def write_conf_dir(
+    folder: Path, conf: Mapping[str, str], *, inherited: Path | None, defaults: Path | None = None
+) -> Path:
     """Make a Spark configuration folder: the inherited one's files, and its defaults with `conf` on top.
 
     Configuration goes by file, not on the command line, where every user of the machine could read a secret in it.
+
+    Args:
+        folder: What is made, for its owner only.
+        conf: The settings on top, secrets included.
+        inherited: The folder whose files are kept, if there is one.
+        defaults: A properties file that stands in the place of the inherited defaults.
     """
     folder.mkdir(mode=0o700, parents=True)
-    defaults = ""
-    for path in sorted(inherited.iterdir()) if inherited.is_dir() else ():
-        if path.name == "spark-defaults.conf":
-            defaults = path.read_text(encoding="utf-8").rstrip("\n") + "\n"
-        else:
-            (folder / path.name).symlink_to(path.resolve())
+    kept = {path.name: path for path in sorted(inherited.iterdir())} if inherited and inherited.is_dir() else {}
+    default = kept.pop("spark-defaults.conf", None)
+    if defaults is not None:
+        default = defaults
+    for name, path in kept.items():
+        (folder / name).symlink_to(path.resolve())
+    given = "" if default is None else default.read_text(encoding="utf-8").rstrip("\n") + "\n"
     lines = (f"{_escaped(key, ' :=')} {_escaped(value)}\n" for key, value in conf.items())
     if not any(folder.glob("log4j2.*")):
         (folder / "log4j2.properties").write_text(LOGGING, encoding="utf-8")
     target = folder / "spark-defaults.conf"
     target.touch(mode=0o600)
     # what is no text is escaped as java.util.Properties has it
-    target.write_text(defaults + "".join(lines), encoding="utf-8", errors="backslashreplace")
+    target.write_text(given + "".join(lines), encoding="utf-8", errors="backslashreplace")
     return folder
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -98,8 +99,14 @@ class GivenJvm:
             _stop_application_left()
 
     def is_alive(self) -> bool:
-        """True: where the JVM has gone, the supervisor ends this process."""
-        return True
+        """Whether the JVM still listens."""
+        try:
+            with socket.create_connection(("127.0.0.1", int(os.environ["PYSPARK_GATEWAY_PORT"])), timeout=5):
+                return True
+        except ConnectionError:
+            return False
+        except (OSError, KeyError):  # it is slow, or is reached in another way
+            return True
 
     def close(self) -> None:
         """Stop the application."""

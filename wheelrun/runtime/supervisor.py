@@ -109,11 +109,7 @@ class Supervisor:
             os.setpgid(0, 0)
             if self._workers:
                 os.environ[PREVIOUS_WORKER] = "1"
-            from wheelrun.runtime.worker import start, work
-
-            if self.launch.command:
-                start(self.launch)
-            code = work(self.launch, self.deployment, writer)
+            code = self._work(writer)
         except BaseException:  # noqa: BLE001 - it is told in the log, and the exit status tells the parent
             import traceback
 
@@ -124,11 +120,16 @@ class Supervisor:
                     stream.flush()
             os._exit(code)
 
+    def _work(self, events: int) -> int:
+        """Run the steps, in the worker; return its exit status."""
+        from wheelrun.runtime.worker import work
+
+        return work(self.launch, self.deployment, events)
+
     def _watch(self, pid: int, reader: int) -> tuple[int, str]:
         """Wait for a worker's end; return its wait status and, if it was ended from here, why."""
         self._limits.clear()
         pending = bytearray()
-        events = EventReader(self.paths.events, from_end=True) if self.launch.command else None
         with os.fdopen(reader, "rb", buffering=0) as pipe:
             pipes = [pipe]
             while True:
@@ -145,8 +146,6 @@ class Supervisor:
                         whole, _, rest = bytes(pending).rpartition(b"\n")
                         self._note(parse(whole))
                         pending = bytearray(rest)
-                if events is not None:
-                    self._note(events.read())
                 why = self._reason_to_end()
                 if why:
                     return self._reap(pid), why
@@ -164,19 +163,19 @@ class Supervisor:
                 self._limits.pop(event["step"], None)
 
     def _reason_to_end(self) -> str:
-        now = time.monotonic()
-        if self._cancelled:
+        now, cancelled = time.monotonic(), self._cancelled
+        if why := self.watch():  # asked after: who ends this process because it is an orphan cancels nothing
+            return why
+        if cancelled:
             return CANCELLED
         if self.launch.timeout is not None and now - self._began > self.launch.timeout:
             return "run timeout"
-        if why := self.watch():
-            return why
         return next((f"step timeout {name}" for name, limit in self._limits.items() if now > limit), "")
 
     def _after(self, before: RunStatus, wait_status: int, why: str) -> bool:
         """Tell what a worker left untold; return whether the run has ended."""
         status = self._status()
-        if why == ORPHANED:
+        if ORPHANED in (why, self.watch()):
             return True
         if why == CANCELLED or self._cancelled:
             end(
@@ -210,7 +209,7 @@ class Supervisor:
         if all(step.state.is_terminal for step in after.steps):
             conclude(self.deployment, self.paths, self.log)
             return True
-        if _progress(after) == _progress(before) and not running:
+        if progress(after) == progress(before) and not running:
             message = f"the run's process ended before it could do anything ({words(wait_status)})"
             error = ErrorInfo(category="cluster", message=message, hint="its own words are in the run's log")
             end(self.log, after, RunState.FAILED, error)
@@ -224,7 +223,11 @@ class Supervisor:
             error = ErrorInfo(category="timeout", type="StepTimeout", message=message)
         else:
             error = died(step.name, wait_status)
-        delay = retry_delay(spec, step.attempts)
+        self._tell_failure(step, error)
+
+    def _tell_failure(self, step: StepStatus, error: ErrorInfo) -> None:
+        """Tell that an attempt failed, and wait until the next one may begin, if there is one."""
+        delay = retry_delay(self.deployment.step(step.name), step.attempts)
         self.log.emit("step", step=step.name, state=RunState.FAILED, attempt=step.attempts, error=error, retry_in=delay)
         if delay:
             time.sleep(delay)
@@ -248,7 +251,8 @@ class Supervisor:
         self._cancelled = True
 
 
-def _progress(status: RunStatus) -> list[tuple[RunState, int]]:
+def progress(status: RunStatus) -> list[tuple[RunState, int]]:
+    """Return what tells whether a run got on between two looks: the states and attempts of its steps."""
     return [(step.state, step.attempts) for step in status.steps]
 
 
@@ -278,6 +282,14 @@ def words(wait_status: int) -> str:
     return f"exit status {os.WEXITSTATUS(wait_status)}"
 
 
+def _kind(launch: Launch) -> type[Supervisor]:
+    if not launch.command:
+        return Supervisor
+    from wheelrun.runtime.submission import Submission
+
+    return Submission
+
+
 def main() -> None:
     """Read a launch from standard input and supervise it. Arguments: the lock's descriptor."""
     launch = Launch.from_json(sys.stdin.read())
@@ -289,5 +301,5 @@ def main() -> None:
     write_atomically(pid_path(paths.path), str(os.getpid()).encode())
     log = EventLog(paths.events)
     deployment = Deployment.from_json(paths.deployment.read_text(encoding="utf-8"))
-    Supervisor(launch=launch, deployment=deployment, log=log, lock=lock).run()
+    _kind(launch)(launch=launch, deployment=deployment, log=log, lock=lock).run()
     pid_path(paths.path).unlink(missing_ok=True)

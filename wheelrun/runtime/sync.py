@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wheelrun.deployment import Deployment
-from wheelrun.runtime.artifacts import outputs_of
+from wheelrun.runtime.artifacts import FRAME, outputs_of
 from wheelrun.runtime.driver import java
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths
 
@@ -113,7 +113,7 @@ class Sync:
         """
         self.folder.pull(self._name(self.paths.deployment), self.paths.deployment)
         if self.folder.pull(self._name(self.paths.events), self.paths.events):
-            self.folder.pull(self._name(self.paths.path / "outputs"), self.paths.path / "outputs")
+            self._fetch_outputs(self.paths.path / "outputs")
         if self.paths.deployment.exists():
             deployment = Deployment.from_json(self.paths.deployment.read_text(encoding="utf-8"))
             keys = deployment.step_keys()
@@ -148,11 +148,21 @@ class Sync:
         self.folder.push(copy, name)
         copy.unlink()
 
+    def _fetch_outputs(self, outputs: Path) -> None:
+        for step in self.folder.names(self._name(outputs)):
+            for output in self.folder.names(self._name(outputs / step)):
+                self._fetch_output(outputs / step / output)
+
+    def _fetch_output(self, output: Path) -> None:
+        for name in self.folder.names(self._name(output)):
+            if name != FRAME:
+                self.folder.pull(self._name(output / name), output / name)
+
     def _fetch_cached(self, index: Path) -> None:
         if self.folder.pull(self._name(index), index):
             for output in outputs_of(index):
                 if not output.exists():
-                    self.folder.pull(self._name(output), output)
+                    self._fetch_output(output)
 
     def _files(self) -> Iterable[tuple[str, Path]]:
         """Yield what is to be copied there: the run's folder and the step cache's entries, without temporary files."""

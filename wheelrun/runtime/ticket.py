@@ -10,6 +10,12 @@ from typing import Any
 SECRET_CONF_VARIABLE = "_WHEELRUN_CONF"  # noqa: S105 - the variable's name
 """The environment variable that carries Spark settings whose values must not be on a command line, as JSON."""
 
+DRIVER_VARIABLE = "_WHEELRUN_DRIVER"
+"""The environment variable with the name that a driver goes by, where whoever starts it gives it one."""
+
+SCRATCH_VARIABLE = "_WHEELRUN_SCRATCH"
+"""The environment variable with the folder of a driver's temporary files, where whoever starts it removes them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
@@ -24,6 +30,9 @@ class Ticket:
         isolation: "pipeline" (one application for all steps) or "step" (each its own).
         conf: Spark settings for the applications of single steps.
         step_conf: What single steps have besides.
+        own_logs: Whether the driver writes its output into the run's folder itself, where nobody else does.
+        source_root: The working tree beside a driver on the client's machine: nothing may be imported from there.
+        supervised: Whether the driver ends when nobody holds the run's lock.
     """
 
     root: str
@@ -34,6 +43,9 @@ class Ticket:
     isolation: str = "pipeline"
     conf: Mapping[str, str] = field(default_factory=dict)
     step_conf: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    own_logs: bool = False
+    source_root: str = ""
+    supervised: bool = False
 
     def to_json(self) -> str:
         """Return it as JSON."""

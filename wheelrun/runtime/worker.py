@@ -105,15 +105,6 @@ def _work_apart(launch: Launch, deployment: Deployment, log: EventLog, events: i
     return 0
 
 
-def start(launch: Launch) -> None:
-    """Become the command that runs the steps in this process's place; returns only by an exception."""
-    from wheelrun.runtime.sessions import prepare_spark
-
-    set_up(launch)
-    prepare_spark(launch, wanted=True)
-    os.execvp(launch.command[0], launch.command)  # noqa: S606 - a list of words, no shell
-
-
 def set_up(launch: Launch) -> None:
     """Make this process ready to run the user's code: environment, working directory, path."""
     os.environ.update(launch.environment)

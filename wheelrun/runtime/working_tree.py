@@ -22,9 +22,15 @@ def hide(source_root: Path) -> None:
         source_root: The project's root.
     """
     root = source_root.resolve()
-    sys.path[:] = [entry for entry in sys.path if not _is_in_tree(Path(entry or "."), root)]
+    sys.path[:] = outside(sys.path, root)
     sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_editable_of(finder, root)]
     sys.path_importer_cache.clear()
+
+
+def outside(entries: Sequence[str], source_root: Path) -> list[str]:
+    """Return the entries of a path that do not lie in the working tree."""
+    root = source_root.resolve()
+    return [entry for entry in entries if not _is_in_tree(Path(entry or "."), root)]
 
 
 def tell_reads(

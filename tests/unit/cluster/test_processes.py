@@ -12,6 +12,7 @@ import time
 import pytest
 
 from wheelrun.cluster import conf, processes
+from wheelrun.cluster.cluster import _undone
 from wheelrun.errors import ClusterError
 
 WAITS = "import signal; signal.pause()"
@@ -136,3 +137,20 @@ def test_ps_says_the_same_as_proc(folder):
     entry = f"{conf.CLUSTER_VARIABLE}={folder.mark}".encode()
     for listing in (processes._from_proc, processes._from_ps):
         assert [found for found, text, between in listing() if processes._says(text, entry, between)] == [pid]
+
+
+def test_what_fails_ends_what_it_started_and_no_more(folder):
+    def fail(*, fresh):
+        with _undone(folder, fresh=fresh) as started:
+            started.append("worker-2")
+            start(folder, part="worker-2")
+            raise KeyboardInterrupt
+
+    start(folder)
+    with pytest.raises(KeyboardInterrupt):
+        fail(fresh=False)
+    assert folder.is_alive("worker-1")
+    assert not folder.is_alive("worker-2")
+    with pytest.raises(KeyboardInterrupt):
+        fail(fresh=True)
+    assert processes.belonging(folder) == []

@@ -309,9 +309,11 @@ def test_reopen_takes_one_of_two(store):
 def test_deployments(store):
     run, _ = store.create(record())
     assert store.load_deployment(run.id) is None
+    assert store.deployments() == ()
     store.save_deployment(run.id, '{"a": 1}')
     store.save_deployment(run.id, '{"a": "ü\n"}')
     assert store.load_deployment(run.id) == '{"a": "ü\n"}'
+    assert store.deployments() == ('{"a": "ü\n"}',)
 
 
 def test_delete_forgets_all_of_it(store):

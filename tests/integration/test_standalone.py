@@ -1,0 +1,314 @@
+"""A standalone cluster that misbehaves, and clients that are killed: nothing is lost, and nothing runs twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from wheelrun import cluster
+from wheelrun.client import Client
+from wheelrun.errors import ClusterError
+from wheelrun.states import RunState as S
+
+pytestmark = pytest.mark.spark
+
+JOBS = """
+    import os, time
+    from pathlib import Path
+    from pyspark.sql import SparkSession
+    from wheelrun import pipeline, step
+
+    def succeed(n: int = 1): return n
+
+    def touch(folder: Path, until: Path):
+        (folder / f"{os.getpid()}").touch()
+        while not until.exists(): time.sleep(0.05)
+        return len(list(folder.iterdir()))
+
+    def too_much(spark: SparkSession):
+        return spark.range(1).selectExpr("sequence(1, 400000000) as all").selectExpr("size(all)").collect()[0][0]
+
+    @step
+    def first(folder: Path):
+        (folder / "first").touch()
+        return 1
+
+    @step
+    def second(given: int, go: Path):
+        while not go.exists(): time.sleep(0.05)
+        return given + 1
+
+    @pipeline
+    def two(folder: Path, go: Path): return second(first(folder), go)
+
+    @step
+    def plus(n: int): return n + 1
+
+    @pipeline
+    def long(steps: int):
+        n = 0
+        for _ in range(steps): n = plus(n)
+        return n
+"""
+
+
+def until(condition, *, within=120.0):
+    limit = time.monotonic() + within
+    while not (found := condition()):
+        assert time.monotonic() < limit, "it did not come about"
+        time.sleep(0.05)
+    return found
+
+
+class Site:
+    """A project, and a client that submits it to the cluster."""
+
+    def __init__(self, spark_cluster, tmp_path, environ):
+        self.cluster = spark_cluster
+        self.project = tmp_path / "project"
+        self.project.mkdir()
+        self.home = tmp_path / "home"
+        (self.project / "jobs.py").write_text(textwrap.dedent(JOBS))
+        self.environ = {**environ, "WHEELRUN_HOME": str(self.home)}
+        self.configure()
+
+    def configure(self, conf=None, **changes):
+        table = {**self.cluster.targets["cluster"], "artifact_root": str(self.home / "artifacts"), **changes}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+        lines += [f"conf.{json.dumps(key)} = {json.dumps(value)}" for key, value in (conf or {}).items()]
+        (self.project / "wheelrun.toml").write_text("[targets.c]\n" + "\n".join(lines) + "\n")
+
+    @property
+    def client(self):
+        return Client(self.project, cwd=self.project, environ=self.environ)
+
+    def submit(self, entry, params=None, **options):
+        return self.client.submit(entry, params, target="c", **options)
+
+    def process(self, code):
+        return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=self.project, env=self.environ)
+
+
+@pytest.fixture
+def site(spark_cluster, tmp_path, environ):
+    site = Site(spark_cluster, tmp_path, environ)
+    yield site
+    for run in site.client.runs():
+        if not run.status().state.is_terminal:
+            run.cancel()
+
+
+@pytest.fixture
+def folders(tmp_path):
+    folder = tmp_path / "made"
+    folder.mkdir()
+    return {"folder": folder, "go": tmp_path / "go"}
+
+
+def kill(part):
+    os.kill(part.pid, signal.SIGKILL)
+
+
+def part(site, name):
+    return next(each for each in cluster.status(site.cluster.environ).parts if each.name == name)
+
+
+def worker_of(run):
+    """The worker whose web page the run's driver named."""
+    driver = until(lambda: next((event for event in events(run) if event["event"] == "driver"), None))
+    return driver["page"]
+
+
+def events(run):
+    path = Path(run.record.artifact_root, "runs", run.id, "events.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_a_worker_that_is_killed_under_the_driver_fails_the_run_and_resume_goes_on(site, folders):
+    run = site.submit("jobs:two", folders)
+    page = worker_of(run)
+    until(lambda: run.status().steps[1].state is S.RUNNING)
+    kill(next(each for each in cluster.status(site.cluster.environ).parts if each.url == page))
+    try:
+        assert run.wait(timeout=180).state is S.FAILED
+        assert [step.state for step in run.record.steps] == [S.SUCCEEDED, S.FAILED]
+        assert "wheelrun resume" in run.record.error.hint
+    finally:
+        cluster.up(site.cluster.environ)
+    folders["go"].touch()
+    again = site.client.resume(run.id)
+    assert again.wait(timeout=180).state is S.SUCCEEDED
+    assert again.result() == 2
+    assert [step.attempts for step in again.record.steps] == [1, 1]
+
+
+def test_a_run_goes_on_while_the_master_is_away(site, folders):
+    run = site.submit("jobs:two", folders)
+    until(lambda: run.status().steps[1].state is S.RUNNING)
+    kill(part(site, "master"))
+    try:
+        assert not until(lambda: run.status()).state.is_terminal
+        folders["go"].touch()
+        assert run.wait(timeout=60).state is S.SUCCEEDED
+    finally:
+        cluster.up(site.cluster.environ)
+    after = site.submit("jobs:succeed")
+    assert after.result(timeout=120) == 1
+
+
+@contextlib.contextmanager
+def gateway_before(site, answer):
+    """A server in front of the gateway: it passes requests on as `answer(path, pass_on)` says."""
+    real = site.cluster.targets["cluster"]["rest"]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+            def pass_on():
+                request = urllib.request.Request(
+                    real + self.path, body or None, dict(self.headers), method=self.command
+                )
+                with urllib.request.urlopen(request) as response:
+                    return response.status, response.read()
+
+            given = answer(self.path, pass_on)
+            if given is None:
+                self.close_connection = True
+                return
+            status, content = given
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST  # noqa: N815 - the name that the server looks for
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        site.configure(rest=f"http://127.0.0.1:{server.server_port}")
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        site.configure()
+
+
+@pytest.mark.parametrize("bad", [(500, b"oops"), (200, b"garbage"), None], ids=["500", "garbage", "nothing"])
+def test_a_gateway_that_does_not_take_the_driver(site, bad):
+    ill = True
+    with gateway_before(site, lambda path, pass_on: bad if ill and "create" in path else pass_on()):
+        with pytest.raises(ClusterError, match="submission failed") as error:
+            site.submit("jobs:succeed")
+        run = site.client.run()
+        assert run.status().state is S.FAILED
+        assert f"wheelrun resume {run.id}" in error.value.hint
+        ill = False
+        assert site.client.resume(run.id).result(timeout=120) == 1
+
+
+def test_a_gateway_whose_answer_is_lost_makes_one_driver_and_the_run_is_followed(site, folders):
+    def lose(path, pass_on):
+        answer = pass_on()
+        if "create" not in path:
+            return answer
+        until(lambda: any(site.home.glob("artifacts/runs/*/claims/1")))
+        return 200, b"garbage"
+
+    with gateway_before(site, lose):
+        run = site.submit("jobs:touch", {"folder": folders["folder"], "until": folders["go"]})
+        folders["go"].touch()
+        assert run.wait(timeout=120).state is S.SUCCEEDED
+    assert run.result() == 1
+
+
+KILLED = """
+    import os, signal
+    from wheelrun.client import Client
+    from wheelrun.orchestrators.standalone import gateway
+    real = gateway.Gateway.create
+    def create(self, body):
+        if "{when}" == "before": os.kill(os.getpid(), signal.SIGKILL)
+        answer = real(self, body)
+        if "{when}" == "during": os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+    gateway.Gateway.create = create
+    run = Client().submit("jobs:touch", {{"folder": {folder!r}, "until": {go!r}}}, target="c", idempotency_key="k")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+def test_a_client_that_is_killed_around_the_call_never_makes_two_drivers(site, folders, when):
+    code = KILLED.format(when=when, folder=str(folders["folder"]), go=str(folders["go"]))
+    assert site.process(code).wait(timeout=120) == -signal.SIGKILL
+    run = site.client.run()
+    folders["go"].touch()
+    if when == "before":
+        assert run.wait(timeout=60).state is S.FAILED
+        assert "interrupted before it arrived" in run.record.error.message
+        run = site.client.resume(run.id)
+    elif when == "during" and run.wait(timeout=120).state is S.FAILED:
+        run = site.client.resume(run.id)  # it was looked at before the driver had come, which now cannot run
+    assert run.wait(timeout=120).state is S.SUCCEEDED
+    assert run.result() == 1
+    assert (
+        site.submit("jobs:touch", {"folder": folders["folder"], "until": folders["go"]}, idempotency_key="k").id
+        == run.id
+    )
+    assert len(list(folders["folder"].iterdir())) == 1
+
+
+def test_a_driver_that_waits_for_cores_says_so_and_can_be_cancelled(site):
+    site.configure(conf={"spark.driver.cores": "64"})
+    run = site.submit("jobs:succeed")
+    reason = until(lambda: run.status().reason)
+    assert reason.startswith("waiting for resources")
+    began = time.monotonic()
+    assert run.cancel().state is S.CANCELLED
+    assert time.monotonic() - began < 10
+
+
+def test_an_executor_that_runs_out_of_memory_is_told(site):
+    site.configure(conf={"spark.executor.memory": "480m", "spark.task.maxFailures": "1", "spark.cores.max": "1"})
+    run = site.submit("jobs:too_much")
+    assert run.wait(timeout=240).state is S.FAILED
+    error = run.record.error
+    assert "memory" in (error.hint or "").lower() or "OutOfMemory" in error.message
+
+
+@pytest.mark.slow
+def test_twenty_runs_at_once(site):
+    runs = [site.submit("jobs:succeed", {"n": n}) for n in range(20)]
+    assert [run.result(timeout=600) for run in runs] == list(range(20))
+
+
+def test_two_hundred_steps(site):
+    run = site.submit("jobs:long", {"steps": 200})
+    assert run.wait(timeout=240).state is S.SUCCEEDED
+    assert run.result() == 200
+
+
+def test_what_is_there_is_not_sent_again(site):
+    first, second = site.submit("jobs:succeed"), site.submit("jobs:succeed")
+    assert first.record.metadata["bytes_sent"] > 0
+    assert second.record.metadata["bytes_sent"] == 0
+    assert [run.result(timeout=120) for run in (first, second)] == [1, 1]

@@ -1,0 +1,105 @@
+"""The Spark settings of a run that spark-submit starts. Pure, but for a look into the user's properties file."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+
+from wheelrun.config import Stack
+from wheelrun.config.masters import is_loopback
+from wheelrun.errors import ConfigurationError
+from wheelrun.orchestrators.shipment import Shipment
+from wheelrun.orchestrators.spark_conf import archives, executor_environment, resource_conf, together
+from wheelrun.orchestrators.submit_masters import LOOPBACK, SubmitConfig
+
+_OWN = {"spark.master": "master", "spark.submit.deployMode": "deploy_mode"}
+"""Spark settings that keys of the target stand for."""
+
+_GPU_SCRIPT = "spark.driver.resource.gpu.discoveryScript"
+
+
+def submit_conf(
+    config: SubmitConfig, shipment: Shipment, stack: Stack, places: Sequence[str], *, target: str
+) -> dict[str, str]:
+    """Return the run's Spark settings, secrets included.
+
+    Args:
+        config: The target's keys.
+        shipment: What travels.
+        stack: The target.
+        places: Where spark-submit finds the code's archives.
+        target: The target's name, for messages.
+
+    Raises:
+        ConfigurationError: a setting cannot be honoured, or is at odds with another.
+    """
+    for setting, key in _OWN.items():
+        if setting in stack.conf and stack.conf[setting] != getattr(config, key):
+            raise ConfigurationError(
+                f"target {target!r}: {setting} = {stack.conf[setting]!r} is at odds with"
+                f" {key} = {getattr(config, key)!r}",
+                hint=f"set {key} alone",
+            )
+    conf = {
+        **config.kind.conf,
+        **(LOOPBACK if is_loopback(config.master) else {}),
+        "spark.app.name": shipment.deployment.name,
+        "spark.ui.showConsoleProgress": "false",
+        **_resources(config, shipment, stack.conf, target),
+        **pythons(config, stack.environment),
+        **_environment(config, stack.environment, shipment.code),
+        **stack.conf,
+    }
+    if not config.kind.zips:
+        conf["spark.archives"] = archives(places, stack.conf.get("spark.archives") or _given(config, "spark.archives"))
+    return shipment.quiet(conf) if config.on_cluster else conf
+
+
+def pythons(config: SubmitConfig, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings for the Python of driver and executors.
+
+    Where nobody says which, it is `python3`; on this machine it is this Python.
+    """
+    said = config.python or environment.get("PYSPARK_PYTHON")
+    here = config.kind.name == "local-cluster" or is_loopback(config.master)
+    executors = said or (sys.executable if here else "python3")
+    driver = config.python or environment.get("PYSPARK_DRIVER_PYTHON") or said
+    driver = driver or ("python3" if config.on_cluster else sys.executable)
+    settings = {"spark.pyspark.python": executors}
+    return settings if driver == executors else {**settings, "spark.pyspark.driver.python": driver}
+
+
+def _resources(config: SubmitConfig, shipment: Shipment, conf: Mapping[str, str], target: str) -> dict[str, str]:
+    asked = resource_conf(together(shipment.deployment.steps), honoured=config.honoured, target=target)
+    if config.kind.name == "standalone" and (executors := asked.pop("spark.executor.instances", None)) is not None:
+        each = int(asked.setdefault("spark.executor.cores", "1"))
+        asked["spark.cores.max"] = str(int(executors) * each)
+    if "spark.driver.resource.gpu.amount" in asked:
+        if _GPU_SCRIPT not in conf and not _given(config, _GPU_SCRIPT):
+            raise ConfigurationError(
+                f"target {target!r} cannot honour gpu_count: Spark is not told how a driver finds its GPUs",
+                hint=f"set {_GPU_SCRIPT} in the target's conf",
+            )
+        if config.kind.name == "kubernetes":
+            asked["spark.driver.resource.gpu.vendor"] = "nvidia.com"
+    return asked
+
+
+def _environment(config: SubmitConfig, environment: Mapping[str, str], code: Sequence[str]) -> dict[str, str]:
+    """Return the settings that give executors, and a driver on the cluster, the run's environment variables."""
+    conf = {f"spark.executorEnv.{name}": value for name, value in environment.items()}
+    if not config.kind.zips:
+        conf |= executor_environment(environment, code)
+    if config.on_cluster:
+        conf |= {f"{config.kind.environment}{name}": value for name, value in environment.items()}
+    return conf
+
+
+def _given(config: SubmitConfig, setting: str) -> str:
+    """Return what the user's properties file says of a setting, empty if nothing."""
+    if config.properties_file is None:
+        return ""
+    text = config.properties_file.read_text(encoding="utf-8", errors="replace")
+    found = re.findall(rf"(?m)^[ \t]*{re.escape(setting)}[ \t]*[ \t=:][ \t]*(.*?)[ \t]*$", text)
+    return str(found[-1]) if found else ""
