@@ -183,13 +183,14 @@ class RemoteSession:
 
     def _send(self, session: Any) -> None:
         """Send the code. pyspark puts it on this process's path too, where it is unpacked already."""
+        if not self._archives:
+            return
         for archive in self._archives:
             close(archive)
-            try:
-                session.addArtifacts(archive, pyfile=True)
-            finally:
-                with contextlib.suppress(ValueError):
-                    sys.path.remove(archive)
+        try:
+            session.addArtifacts(*self._archives, pyfile=True)
+        finally:
+            sys.path[:] = [entry for entry in sys.path if entry not in self._archives]
 
 
 def notes(scratch: Path) -> Path:

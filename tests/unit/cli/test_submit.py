@@ -216,3 +216,16 @@ def test_logs_of_a_step(project: Path, wheelrun: Run) -> None:
     result = wheelrun("logs", "--step", "laod")
     assert result.code == 2
     assert "did you mean 'load'?" in result.err
+
+
+def test_a_connect_server_is_named_without_its_token(project: Path, wheelrun: Run) -> None:
+    words = ("submit", "jobs:main", "--dry-run", "-o", "json", "--remote", "sc://h:7/;token=S3CR3T")
+    result = wheelrun(*words)
+    assert "S3CR3T" not in result.out + result.err
+    request = result.json["request"]
+    assert (request["orchestrator"], request["remote"]) == ("spark-connect", "sc://h:7")
+    assert wheelrun(*words, "-t", "local").code == 3
+    result = wheelrun("submit", "jobs:main", "--remote", "h:7/;token=S3CR3T")
+    assert result.code == 3
+    assert "sc://host:port" in result.err
+    assert "S3CR3T" not in result.out + result.err

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from wheelrun.errors import UploadError
 from wheelrun.runtime import artifacts
 
 
@@ -68,3 +71,36 @@ def test_the_step_cache_gives_outputs_only_while_they_are_there(tmp_path):
     assert artifacts.load(tmp_path / "runs" / "x" / "out") == 1
     (tmp_path / "out" / "meta.json").unlink()
     assert artifacts.recall(index) is None
+
+
+def test_attributes_of_a_frame_that_have_no_form_are_left_out(tmp_path):
+    frame = pd.DataFrame({"a": [1]})
+    frame.attrs = {"unit": "m", "metrics": [object()]}
+    artifacts.save(tmp_path / "out", frame)
+    assert artifacts.load(tmp_path / "out").attrs == {"unit": "m"}
+    assert len(frame.attrs) == 2
+
+
+def test_a_frame_that_was_written_to_another_disk_is_an_error(tmp_path):
+    def elsewhere(_url):
+        """A server on another machine: the files are there, not here."""
+
+    kind = type("DataFrame", (), {"__module__": "pyspark.sql.connect.dataframe"})
+    frame = kind()
+    frame.write = SimpleNamespace(parquet=elsewhere)
+    with pytest.raises(UploadError, match=r"the Connect server has written a frame .* another disk") as caught:
+        artifacts.save(tmp_path / "out", frame)
+    assert "artifact_root" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_frame_whose_parts_are_on_other_machines_is_an_error(tmp_path):
+    def only_the_mark(url):
+        folder = Path(url.removeprefix("file://"))
+        folder.mkdir()
+        (folder / "_SUCCESS").touch()
+
+    frame = type("DataFrame", (), {"__module__": "pyspark.sql.classic.dataframe"})()
+    frame.write = SimpleNamespace(parquet=only_the_mark)
+    with pytest.raises(UploadError, match="Spark has written a frame"):
+        artifacts.save(tmp_path / "out", frame)

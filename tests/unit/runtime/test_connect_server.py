@@ -1,0 +1,82 @@
+"""A Connect server as its client sees it, where none is needed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import socket
+import threading
+
+import pytest
+
+from wheelrun.errors import ClusterError
+from wheelrun.runtime import connect
+from wheelrun.runtime.connect_server import Server, first_line, is_proxied, missing, reach, within
+from wheelrun.runtime.remote import REMOTE, SECRETS, TOKEN, Remote
+
+
+def test_the_environment_is_completed_by_what_pyspark_takes_from_nowhere_else(monkeypatch):
+    environ = {REMOTE: "sc://h:7/;use_ssl=true", SECRETS: "x-api-key=k%20y", TOKEN: "t"}
+    server = Server(environ)
+    assert environ == {REMOTE: "sc://h:7/;use_ssl=true;x-api-key=k%20y", TOKEN: "t"}
+    assert server.remote.place == "sc://h:7"
+
+
+def test_an_old_client_gets_the_token_in_the_address(monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "3.5.6")
+    environ = {REMOTE: "sc://h:7", TOKEN: "a b"}
+    Server(environ)
+    assert environ == {REMOTE: "sc://h:7/;token=a%20b", TOKEN: "a b"}
+
+
+def test_what_a_server_refuses_is_told_without_the_secrets():
+    server = Server({REMOTE: "sc://h:7", TOKEN: "S3CR3T", SECRETS: "x-api-key=K3Y"})
+    error = server.refusal(ValueError("metadata was invalid: [('x-api-key', 'K3Y'), ('token', 'S3CR3T')]\nmore"))
+    said = "metadata was invalid: [('x-api-key', '****'), ('token', '****')]"
+    assert error.message == f"the Connect server at sc://h:7 gives no session: {said}"
+    assert "TLS" in server.refusal(ValueError("failed: UNAVAILABLE: Ssl handshake failed")).hint
+
+
+def test_where_nothing_listens():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.listen()
+        reach(Remote(host="127.0.0.1", port=port))
+    with pytest.raises(ClusterError, match=r"no Connect server answers at .*: Connection refused"):
+        reach(Remote(host="127.0.0.1", port=port))
+    with pytest.raises(ClusterError, match=r"no Connect server answers at sc://no-such-host\.invalid:7"):
+        reach(Remote(host="no-such-host.invalid", port=7))
+
+
+def test_behind_a_proxy_nobody_knows():
+    assert is_proxied({"HTTPS_PROXY": "http://p"})
+    assert not is_proxied({"https_proxy": ""})
+
+
+def test_what_is_missing_is_named_by_what_brings_it(monkeypatch):
+    assert missing() == []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in ("grpc", "pandas") else object())
+    assert missing() == ["grpcio", "pandas"]
+
+
+def test_a_call_that_does_not_end_is_not_waited_for():
+    stop = threading.Event()
+    assert within(5, lambda: None)
+    assert not within(0.01, lambda: stop.wait(60))
+    stop.set()
+
+
+def test_the_first_line_of_an_error():
+    assert first_line(ValueError("\n a\nb")) == "a"
+    assert first_line(ValueError()) == "ValueError"
+
+
+def test_only_a_scratch_folder_is_looked_into_for_sessions(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    note = tmp_path / "sessions" / "mine"
+    note.parent.mkdir()
+    note.touch()
+    connect.release_left(tmp_path, dict(os.environ))
+    connect.release_left(tmp_path.relative_to(tmp_path), dict(os.environ))
+    assert note.exists()
