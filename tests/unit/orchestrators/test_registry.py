@@ -39,7 +39,7 @@ def test_a_plugin(plugins):
 
     sys.modules.setdefault(__name__, sys.modules[PluginFlavor.__module__])
     assert registry.flavor("plugin").name == "plugin"
-    assert registry.names() == ("local", "plugin")
+    assert registry.names() == (*registry.BUILT_IN, "plugin")
 
 
 def test_an_unknown_name_shows_the_nearest():
@@ -51,7 +51,7 @@ def test_an_unknown_name_shows_the_nearest():
 def test_a_broken_plugin_breaks_no_other(plugins):
     plugins("broken", "this_is_not_there:Flavor")
     assert registry.flavor("local").name == "local"
-    assert registry.names() == ("local", "broken")
+    assert registry.names() == (*registry.BUILT_IN, "broken")
     with pytest.raises(ConfigurationError, match=r"'broken' of .* cannot be loaded: ModuleNotFoundError"):
         registry.flavor("broken")
 
