@@ -98,6 +98,9 @@ def test_parameters_from_a_file_give_way_to_flags(project: Path, wheelrun: Run) 
         (["jobs:main", "-p", "n"], 2, "key=value"),
         (["jobs:main", "-t", "locl"], 3, "local"),
         (["jobs:main", "--timeout", "soon"], 2, "duration"),
+        (["jobs:main", "--master", "mesos://h"], 3, "is not a Spark master"),
+        (["jobs:main", "--master", "local", "--deploy-mode", "cluster"], 3, "has no cluster mode"),
+        (["jobs:main", "--deploy-mode", "there"], 2, "'there' is not one of"),
         (["jobs:main", "--params-file", "none.json"], 3, "cannot be read"),
         ([], 2, "ENTRY"),
     ],
@@ -121,6 +124,23 @@ def test_dry_run_submits_nothing(project: Path, wheelrun: Run) -> None:
     assert "check  jobs:check  after load" in text.out
     assert "hush" not in text.out
     assert wheelrun("runs", "-o", "json").json == []
+
+
+def test_a_master_chooses_the_orchestrator(project: Path, wheelrun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit = project.parent / "bin" / "my-submit"
+    submit.parent.mkdir()
+    submit.write_text("#!/bin/sh\n")
+    submit.chmod(0o755)
+    (project / "wheelrun.toml").write_text(
+        f'[targets.t]\norchestrator = "spark-submit"\nmaster = "yarn"\nsubmit_command = "{submit}"\n'
+    )
+    local = wheelrun("submit", "jobs:main", "--master", "local[2]", "--dry-run", "-o", "json").json["request"]
+    assert (local["orchestrator"], local["conf"]["spark.master"]) == ("local", "local[2]")
+    words = ("submit", "jobs:main", "-t", "t", "--master", "spark://h:7077", "--deploy-mode", "client", "--dry-run")
+    request = wheelrun(*words, "-e", "API_TOKEN=hush", "-o", "json").json["request"]
+    assert request["orchestrator"] == "spark-submit"
+    assert request["argv"][:5] == [str(submit), "--master", "spark://h:7077", "--deploy-mode", "client"]
+    assert request["environment"]["API_TOKEN"] == request["conf"]["spark.executorEnv.API_TOKEN"] == "****"
 
 
 def test_a_failed_submission_still_has_its_document(project: Path, wheelrun: Run) -> None:
