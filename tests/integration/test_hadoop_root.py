@@ -14,7 +14,7 @@ import pytest
 from wheelrun.client import Client
 from wheelrun.states import RunState as S
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 JOBS = """
     from pathlib import Path

@@ -491,6 +491,7 @@ def kubernetes(tmp_path, project, environ):
     cluster.close()
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_a_run_on_kubernetes(kubernetes, client, tmp_path):
     gate = tmp_path / "gate"
@@ -510,6 +511,7 @@ def test_a_run_on_kubernetes(kubernetes, client, tmp_path):
     assert not any("s3cr3t" in word for word in spec["args"])
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_cancel_deletes_the_pod_of_a_driver_that_does_not_listen(kubernetes, client, tmp_path):
     run = client.submit("jobs:chain", {"gate": tmp_path / "never"}, target="kube")
