@@ -333,3 +333,29 @@ class BaseOrchestratorFlavor(ABC):
     def logo_url(self) -> str | None:
         """The flavor's logo."""
         return None
+
+
+def flavor_of(
+    implementation: type[BaseOrchestrator], config: type[BaseOrchestratorConfig]
+) -> type[BaseOrchestratorFlavor]:
+    """Return the flavor of an orchestrator, under the orchestrator's own name.
+
+    Args:
+        implementation: The orchestrator's class.
+        config: The class of its typed settings.
+    """
+
+    class Flavor(BaseOrchestratorFlavor):
+        @property
+        def name(self) -> str:
+            return implementation.flavor
+
+        @property
+        def config_class(self) -> builtins.type[BaseOrchestratorConfig]:
+            return config
+
+        @property
+        def implementation_class(self) -> builtins.type[BaseOrchestrator]:
+            return implementation
+
+    return Flavor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import json
 import subprocess
@@ -17,7 +16,7 @@ from pydantic import Field
 from wheelrun.config import Stack, cache_dir
 from wheelrun.deployment import Deployment
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
-from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
+from wheelrun.orchestrators.base import flavor_of
 from wheelrun.orchestrators.classic_spark import remarks
 from wheelrun.orchestrators.contract import Capabilities, Request, RunHandle
 from wheelrun.orchestrators.process import ProcessConfig, ProcessOrchestrator
@@ -213,23 +212,8 @@ def read_token(path: Path) -> str:
     return token
 
 
-class ConnectFlavor(BaseOrchestratorFlavor):
-    """The registry entry of `ConnectOrchestrator`."""
-
-    @property
-    def name(self) -> str:
-        """The name that a target's `orchestrator` key uses."""
-        return "spark-connect"
-
-    @property
-    def config_class(self) -> builtins.type[BaseOrchestratorConfig]:
-        """The class of the typed settings."""
-        return ConnectConfig
-
-    @property
-    def implementation_class(self) -> builtins.type[BaseOrchestrator]:
-        """The orchestrator's class."""
-        return ConnectOrchestrator
+ConnectFlavor = flavor_of(ConnectOrchestrator, ConnectConfig)
+"""The registry entry of `ConnectOrchestrator`."""
 
 
 __all__ = ["ConnectConfig", "ConnectFlavor", "ConnectOrchestrator"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Mapping
 
 from pydantic import Field
 
 from wheelrun.config import Stack
 from wheelrun.deployment import Deployment
-from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
+from wheelrun.orchestrators.base import flavor_of
 from wheelrun.orchestrators.contract import Capabilities
 from wheelrun.orchestrators.process import ProcessConfig, ProcessOrchestrator
 
@@ -54,20 +53,5 @@ class LocalOrchestrator(ProcessOrchestrator):
         return {**DEFAULT_CONF, **own, **stack.conf}
 
 
-class LocalOrchestratorFlavor(BaseOrchestratorFlavor):
-    """The registry entry of `LocalOrchestrator`."""
-
-    @property
-    def name(self) -> str:
-        """The name that a target's `orchestrator` key uses."""
-        return "local"
-
-    @property
-    def config_class(self) -> builtins.type[BaseOrchestratorConfig]:
-        """The class of the typed settings."""
-        return LocalOrchestratorConfig
-
-    @property
-    def implementation_class(self) -> builtins.type[BaseOrchestrator]:
-        """The orchestrator's class."""
-        return LocalOrchestrator
+LocalOrchestratorFlavor = flavor_of(LocalOrchestrator, LocalOrchestratorConfig)
+"""The registry entry of `LocalOrchestrator`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from wheelrun.config import Stack, cache_dir
 from wheelrun.config.masters import is_loopback
 from wheelrun.deployment import Deployment, StepSpec, WheelRef
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
-from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
+from wheelrun.orchestrators.base import flavor_of
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle, local_path
 from wheelrun.orchestrators.log_lines import file_source, read_logs
 from wheelrun.orchestrators.process import ProcessOrchestrator
@@ -408,20 +407,5 @@ def _start_of(run: RunHandle) -> int:
     return int(run.metadata.get("start", 1))
 
 
-class SubmitFlavor(BaseOrchestratorFlavor):
-    """The registry entry of `SubmitOrchestrator`."""
-
-    @property
-    def name(self) -> str:
-        """The name that a target's `orchestrator` key uses."""
-        return "spark-submit"
-
-    @property
-    def config_class(self) -> builtins.type[BaseOrchestratorConfig]:
-        """The class of the typed settings."""
-        return SubmitConfig
-
-    @property
-    def implementation_class(self) -> builtins.type[BaseOrchestrator]:
-        """The orchestrator's class."""
-        return SubmitOrchestrator
+SubmitFlavor = flavor_of(SubmitOrchestrator, SubmitConfig)
+"""The registry entry of `SubmitOrchestrator`."""

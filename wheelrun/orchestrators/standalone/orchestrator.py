@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import json
 import re
@@ -17,7 +16,7 @@ from pydantic import Field, field_validator
 from wheelrun.config import Stack, cache_dir
 from wheelrun.deployment import Deployment, StepSpec, WheelRef
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
-from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
+from wheelrun.orchestrators.base import flavor_of
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle
 from wheelrun.orchestrators.log_lines import CHUNK, Source, read_logs
 from wheelrun.orchestrators.remote_run import RemoteRun
@@ -371,23 +370,5 @@ def _environment(request: Request) -> dict[str, str]:
     return environment
 
 
-class StandaloneFlavor(BaseOrchestratorFlavor):
-    """The registry entry of `StandaloneOrchestrator`."""
-
-    @property
-    def name(self) -> str:
-        """The name that a target's `orchestrator` key uses."""
-        return "spark-standalone"
-
-    @property
-    def config_class(self) -> builtins.type[BaseOrchestratorConfig]:
-        """The class of the typed settings."""
-        return StandaloneConfig
-
-    @property
-    def implementation_class(self) -> builtins.type[BaseOrchestrator]:
-        """The orchestrator's class."""
-        return StandaloneOrchestrator
-
-
-__all__ = ["StandaloneConfig", "StandaloneFlavor", "StandaloneOrchestrator"]
+StandaloneFlavor = flavor_of(StandaloneOrchestrator, StandaloneConfig)
+"""The registry entry of `StandaloneOrchestrator`."""
