@@ -29,6 +29,9 @@ TARGETS = {
 WITH_SPARK = {"cluster", "connect", "submit"}
 """Those that start a JVM."""
 
+SLOW = {"submit"}
+"""Those that start a whole cluster for each run."""
+
 FIRST_LINES = {"connect": "import pyspark.sql\n"}
 """What stands above the project's code: a server's session is made where the code is seen to use Spark."""
 
@@ -120,7 +123,10 @@ class Harness:
 
 
 @pytest.fixture(
-    params=[pytest.param(name, marks=[pytest.mark.spark] if name in WITH_SPARK else []) for name in sorted(TARGETS)]
+    params=[
+        pytest.param(name, marks=[pytest.mark.spark] * (name in WITH_SPARK) + [pytest.mark.slow] * (name in SLOW))
+        for name in sorted(TARGETS)
+    ]
 )
 def target(request):
     return request.param

@@ -23,7 +23,7 @@ from wheelrun.config import data_path
 from wheelrun.errors import ClusterError, ConfigurationError
 from wheelrun.runtime.jws import bearer_token
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 
 def until(condition, *, within=300.0):

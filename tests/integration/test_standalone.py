@@ -136,6 +136,7 @@ def events(run):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_under_the_driver_fails_the_run_and_resume_goes_on(site, folders):
     run = site.submit("jobs:two", folders)
     page = worker_of(run)
@@ -154,6 +155,7 @@ def test_a_worker_that_is_killed_under_the_driver_fails_the_run_and_resume_goes_
     assert [step.attempts for step in again.record.steps] == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_while_the_master_is_away(site, folders):
     run = site.submit("jobs:two", folders)
     until(lambda: run.status().steps[1].state is S.RUNNING)
@@ -287,6 +289,7 @@ def test_a_driver_that_waits_for_cores_says_so_and_can_be_cancelled(site):
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_an_executor_that_runs_out_of_memory_is_told(site):
     site.configure(conf={"spark.executor.memory": "480m", "spark.task.maxFailures": "1", "spark.cores.max": "1"})
     run = site.submit("jobs:too_much")

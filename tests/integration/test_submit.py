@@ -15,7 +15,7 @@ from wheelrun.client import Client
 from wheelrun.runtime import processes
 from wheelrun.states import RunState as S
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 CONFIG = """
 [targets.submit]

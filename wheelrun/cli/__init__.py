@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+UNFIT = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     import sys
 
+    code = 0
     words = sys.argv[1:] if arguments is None else list(arguments)
     if sys.stdin is None or sys.stdout is None or sys.stderr is None:
         _open_streams()
@@ -29,21 +31,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from wheelrun._version import __version__
 
             sys.stdout.write(f"wheelrun {__version__}\n")
-            code = 0
         else:
             from wheelrun.cli.app import run
 
             code = run(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:
-        import os
-
-        # What is still buffered would be written, and refused, once more when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        code = BROKEN_PIPE
+    except OSError as error:  # what was still buffered has no room
+        sys.stderr.write(f"error: standard output cannot be written: {error.strerror}\n")
+        code = code or UNFIT
+    _give_up_on_what_cannot_be_written()
     return code
+
+
+def _give_up_on_what_cannot_be_written() -> None:
+    """Take away what is still buffered and cannot be written: Python would try once more when it ends, and say so."""
+    import sys
+
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # noqa: PERF203 - of two streams
+            import os
+
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _open_streams() -> None:
