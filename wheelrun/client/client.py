@@ -49,6 +49,10 @@ SURVEY = "wheelrun.runtime.survey:survey"
 """The entry of a run that looks at its target."""
 
 
+PATIENCE = 120.0
+"""Seconds that a target has to tell its Python, before a run is submitted without knowing it."""
+
+
 class Client(Workspace):
     """The Python API: the same power as the command line.
 
@@ -114,7 +118,8 @@ class Client(Workspace):
             raise
         deployment = compilation.result().with_settings(timeout=stack.timeout)
         orchestrator.check(deployment)
-        if python := self._python_of(orchestrator, stack, entry, on_stage):
+        where = {"target": target, "env": env, "conf": conf, "options": options}
+        if entry != SURVEY and (python := self._python_of(orchestrator, where, on_stage=on_stage)):
             check_python(self.project, python, stack.name)
         with submission(data_dir(self.environ) / "submissions") as submitter:
             record, created = self.store.create(
@@ -326,28 +331,39 @@ class Client(Workspace):
     def _python_of(
         self,
         orchestrator: BaseOrchestrator,
-        stack: Stack,
-        entry: str | Callable[..., Any],
-        on_stage: Callable[[str], None],
+        where: Mapping[str, Any],
+        *,
+        on_stage: Callable[[str], None] = lambda _: None,
     ) -> str | None:
-        """Return the version of a target's Python where it is another machine's: remembered, or asked for now."""
+        """Return the version of a target's Python where it is another machine's: remembered, or asked for now.
+
+        Args:
+            orchestrator: The target's.
+            where: What `submit` was told of the target.
+            on_stage: Called with what is being done.
+        """
         key = orchestrator.python_key()
-        if key is None or entry == SURVEY:
+        if key is None:
             return None
         found = self._pythons.get(key)
         if found is None:
-            on_stage(f"asking {stack.name} for its Python")
-            found = self.survey(stack.name, executors=False)["driver"]["python"]
+            on_stage(f"asking {orchestrator.name} for its Python")
+            try:
+                found = self._surveyed(where, (), executors=False, timeout=PATIENCE)["driver"]["python"]
+            except TimeoutError:
+                orchestrator.warnings.append(
+                    f"target {orchestrator.name!r} did not tell its Python within {PATIENCE:g} s; set python_version"
+                )
+                return None
             self._pythons.put(key, found)
         return found
 
-    def survey(self, target: str | None = None, *, distributions: Sequence[str] = (), executors: bool = True) -> Any:
+    def survey(self, target: str | None = None, *, distributions: Sequence[str] = ()) -> Any:
         """Look at a target from inside, by a run of its own: what driver and executors have.
 
         Args:
             target: The target's name; by default the configured one.
             distributions: Names of distributions whose versions are asked for.
-            executors: Whether to start Spark there and ask the executors too.
 
         Returns:
             What `wheelrun.runtime.survey.survey` returns.
@@ -355,11 +371,21 @@ class Client(Workspace):
         Raises:
             WheelrunError: the run could not be made, or failed.
         """
-        if executors:  # what travels with the run is made for the target's Python
-            stack = self._stack(target, None, None, None, None)
-            self._python_of(self.orchestrator_for(stack), stack, "", lambda _: None)
+        where = {"target": target}
+        # what travels with the run is made for the target's Python
+        self._python_of(self.orchestrator_for(self._stack(target, None, None, None, None)), where)
+        return self._surveyed(where, distributions, executors=True)
+
+    def _surveyed(
+        self, where: Mapping[str, Any], distributions: Sequence[str], *, executors: bool, timeout: float | None = None
+    ) -> Any:
         params = {"distributions": list(distributions), "executors": executors}
-        return self.submit(SURVEY, params, target=target, name="survey").result()
+        run = self.submit(SURVEY, params, name="survey", **where)
+        try:
+            return run.result(timeout=timeout)
+        except TimeoutError:
+            run.cancel()
+            raise
 
     def _package(
         self,
