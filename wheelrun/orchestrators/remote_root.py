@@ -28,6 +28,7 @@ _OBJECT_STORES: Mapping[str, str] = {
 # What implements it, and the extra of ours that brings it.
 _PACKAGES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "abfs": ("adlfs", "azure"), "hdfs": ("pyarrow", "hdfs")}
 _LOGGERS = ("fsspec", "s3fs", "gcsfs", "adlfs", "azure")
+_SILENCE = logging.NullHandler()
 _CREDENTIAL_OPTIONS = {"s3": ("key", "secret")}  # of implementations that do not look for them in the URL
 _TIMES = ("LastModified", "mtime", "last_modified", "updated", "created", "modificationTime")
 _MILLISECONDS = 1e11  # a time that is greater is not in seconds
@@ -293,7 +294,7 @@ def _filesystem(url: str, public: str, kind: str, secret: str, options: Mapping[
     except ImportError:
         raise ConfigurationError(f"artifact_root {public!r} needs fsspec, which is not installed", hint=hint) from None
     for name in _LOGGERS:  # what nobody listens to would go to standard error, tracebacks and all
-        logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger(name).addHandler(_SILENCE)
     try:
         filesystem, path = url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
