@@ -136,8 +136,8 @@ class RemoteRoot(Root):
                     stream.seek(start)
                 return bytes(stream.read() if limit is None else stream.read(limit))
         # s3fs asks for the size first where there is no start at all.
-        end = None if limit is None else start + limit
-        return bytes(self._ask("cat_file", path, seconds=_LONG, start=start, end=end))
+        end, seconds = (None, _LONG) if limit is None else (start + limit, _SHORT + limit / _SLOWEST)
+        return bytes(self._ask("cat_file", path, seconds=seconds, start=start, end=end))
 
     def children(self, folder: str) -> Mapping[str, StoredFile | None]:
         """Return what is directly in a folder; see `Root.children`. One request for each 1,000."""
