@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -358,6 +359,15 @@ def test_without_yarns_settings_nothing_is_sent(yarn, client, tmp_path, environ)
     with pytest.raises(ConfigurationError, match="neither HADOOP_CONF_DIR nor YARN_CONF_DIR"):
         client.submit("jobs:fails", target="yarn")
     assert not (tmp_path / "share").exists()
+
+
+def test_a_standalone_master_that_does_not_answer_is_told_before_anything_is_sent(project, client, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    options = {"master": f"spark://127.0.0.1:{port}", "deploy_mode": "client"}
+    with pytest.raises(ClusterError, match=f"no master of spark://127.0.0.1:{port} answers .*Connection refused"):
+        client.submit("jobs:fails", options=options)
+    assert not (tmp_path / "home" / "data" / "artifacts" / "wheels").exists()
 
 
 KUBERNETES = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,7 @@ _PATIENCE = 4.0
 """Seconds that a driver on a cluster has to end a run by itself before its application is ended."""
 
 _KILL_TIMEOUT = 60.0
+_CONNECT_TIMEOUT = 5.0
 
 
 class SubmitOrchestrator(ProcessOrchestrator):
@@ -358,6 +360,8 @@ class SubmitOrchestrator(ProcessOrchestrator):
                 f"{python} cannot be started, and the driver runs on this machine",
                 hint="set the target's python to one that is there",
             )
+        if self.config.kind.name == "standalone":
+            _reach(self.config.master)
         if self.config.kind.name == "yarn" and not (environ.get("HADOOP_CONF_DIR") or environ.get("YARN_CONF_DIR")):
             raise ConfigurationError(
                 "nobody says where YARN is: neither HADOOP_CONF_DIR nor YARN_CONF_DIR is set",
@@ -401,6 +405,19 @@ def _problem(look: Callable[[], object]) -> tuple[str | None, str | None]:
     except WheelrunError as error:
         return error.message, error.hint
     return None, None
+
+
+def _reach(master: str) -> None:
+    """Refuse a standalone cluster of which no Master answers: Spark would try for a minute, and then not say so."""
+    reasons = []
+    for address in master.removeprefix("spark://").split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT):
+                return
+        except OSError as error:
+            reasons.append(f"{address}: {error.strerror or error}")
+    raise ClusterError(f"no master of {master} answers ({'; '.join(reasons)})", hint="is it up, and is the port right?")
 
 
 def _start_of(run: RunHandle) -> int:
