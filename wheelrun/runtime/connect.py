@@ -29,6 +29,7 @@ from wheelrun.runtime.connect_server import (
     answers,
     differs,
     first_line,
+    make_importable,
     patience,
     release,
     within,
@@ -70,6 +71,7 @@ class RemoteSession:
         self._server = Server(os.environ)
         self._archives = _as_zip(launch.archives, Path(launch.scratch))
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+        make_importable()
         when_imported(MODULE, self._extend)
         self._thread: threading.Thread | None = None
         if self._wanted:
@@ -228,6 +230,7 @@ def main() -> int:
     """Release the sessions whose ids are the names in a folder. Arguments: the folder."""
     server = Server(os.environ)
     server.reach()
+    make_importable()
     from pyspark.sql.connect.session import SparkSession
 
     for note in Path(sys.argv[1]).iterdir():

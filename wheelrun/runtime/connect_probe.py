@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from wheelrun.errors import WheelrunError
-from wheelrun.runtime.connect_server import HURRY, Server, differs, missing, patience, release
+from wheelrun.runtime.connect_server import HURRY, Server, differs, make_importable, missing, patience, release
 from wheelrun.runtime.remote import REMOTE
 
 
@@ -34,6 +34,7 @@ def probe() -> dict[str, Any]:
     """
     server = Server(os.environ)
     server.reach()
+    make_importable()
     from pyspark.sql.connect.session import SparkSession
 
     try:

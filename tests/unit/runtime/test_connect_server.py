@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -80,3 +82,16 @@ def test_only_a_scratch_folder_is_looked_into_for_sessions(tmp_path, monkeypatch
     connect.release_left(tmp_path, dict(os.environ))
     connect.release_left(tmp_path.relative_to(tmp_path), dict(os.environ))
     assert note.exists()
+
+
+def test_the_client_is_not_imported_as_its_own_test_suite():
+    code = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from wheelrun.runtime.connect_server import make_importable
+make_importable()
+import pyspark.sql.connect.session
+print("pyspark.testing" in sys.modules, hasattr(sys.modules["__main__"], "__file__"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.returncode) == ("False False\n", 0), done.stderr
