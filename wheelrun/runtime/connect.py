@@ -68,6 +68,7 @@ class RemoteSession:
         self._notes = notes(Path(launch.scratch))
         self._sessions: list[Any] = []
         self._error: BaseException | None = None
+        self._lock = threading.Lock()
         self._server = Server(os.environ)
         self._archives = _as_zip(launch.archives, Path(launch.scratch))
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -85,12 +86,13 @@ class RemoteSession:
             ConfigurationError: the client cannot be imported, or the server refuses a setting.
             ClusterError: the server cannot be reached, or refuses.
         """
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        elif self._wanted and not self._living():
-            self._connect()
-        error, self._error = self._error, None
+        with self._lock:
+            if self._thread is not None:
+                self._thread.join()
+                self._thread = None
+            elif self._wanted and not self._living():
+                self._connect()
+            error, self._error = self._error, None
         if error is not None:
             raise error
         if living := self._living():
@@ -154,9 +156,9 @@ class RemoteSession:
 
     def _furnish(self, session: Any) -> None:
         """Give a new session the run's settings and code, and to what it starts the mark of the step that it is in."""
+        self._server.reach()
         self._note(session)
         try:
-            self._server.reach()
             with patience(session.client, HURRY, then=self._launch.patience):
                 if remark := differs(session.version):
                     self._tell(remark)
@@ -164,8 +166,7 @@ class RemoteSession:
                     self._set(session, name, value)
                 self._send(session)
         except BaseException as error:
-            with contextlib.suppress(Exception):
-                session.client.close()
+            release(session)
             if isinstance(error, WheelrunError) or not isinstance(error, Exception):
                 raise
             raise self._server.refusal(error) from None

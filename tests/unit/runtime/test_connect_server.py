@@ -91,7 +91,7 @@ warnings.simplefilter("ignore")
 from wheelrun.runtime.connect_server import make_importable
 make_importable()
 import pyspark.sql.connect.session
-print("pyspark.testing" in sys.modules, hasattr(sys.modules["__main__"], "__file__"))
+print("pyspark.testing.connectutils" in sys.modules, hasattr(sys.modules["__main__"], "__file__"))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert (done.stdout, done.returncode) == ("False False\n", 0), done.stderr
