@@ -82,7 +82,7 @@ def reach(remote: Remote) -> None:
     except OSError as error:
         raise ClusterError(
             f"no Connect server answers at {remote.place}: {error.strerror or error}",
-            hint="start it, or give the address of one: --remote sc://host:port",
+            hint=f"start it, or name another: --remote sc://host:port; for a recorded run -e {REMOTE}=sc://host:port",
         ) from None
 
 
