@@ -96,7 +96,7 @@ def worker(log):
         start = min(int(query["offset"]), len(log))
         end = min(start + int(query["byteLength"]), len(log))
         text = log[start:end].decode("utf-8", "replace").encode()
-        return f"==== Bytes {start}-{end} of {len(log)} of /work/{query['logType']} ====\n".encode() + text
+        return f"==== Bytes {start}-{end} of {len(log)} of /logs/{query['logType']} ====\n".encode() + text
 
     return answer
 
