@@ -87,8 +87,8 @@ SPARK_SUBMIT = """\
     (cluster / "new").write_text(json.dumps(record))
     (cluster / "new").rename(cluster / (id + ".json"))
     say(f"Submitting application {{id}} to ResourceManager")
-    last = None
-    while True:
+    last, limit = None, time.monotonic() + 120
+    while time.monotonic() < limit:
         try: state, final = (cluster / (id + ".state")).read_text().split()
         except FileNotFoundError: state, final = "ACCEPTED", "UNDEFINED"
         if state != last:

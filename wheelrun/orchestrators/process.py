@@ -304,7 +304,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         yield {"pid": process.pid}
 
     def _unpacked(self, wheel: WheelRef, root: ArtifactRoot) -> Path:
-        path = root.wheel(wheel.name, wheel.digest, wheel.file)
+        path = root.path / self.shipped_name(wheel)
         if not path.exists():
             raise missing_wheel(path)
         return WheelCache(cache_dir(self.environ)).unpacked(

@@ -199,9 +199,8 @@ class SubmitOrchestrator(ProcessOrchestrator):
         )
 
     def code(self, deployment: Deployment, root: ArtifactRoot) -> tuple[str, ...]:
-        """Return nothing: the driver unpacks what was shipped."""
-        del deployment, root
-        return ()
+        """Return the unpacked wheels for a driver on this machine; on a cluster it unpacks what was shipped."""
+        return () if self.config.on_cluster else super().code(deployment, root)
 
     def output(self, paths: RunPaths) -> tuple[Path, Path]:
         """Return the run's own logs; those of a driver on the cluster are its own, and spark-submit has another."""

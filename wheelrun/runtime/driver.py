@@ -20,9 +20,11 @@ from typing import Any
 def main(argument: str) -> int:
     """Unpack the code that a ticket names, and run what it names; return the exit status."""
     ticket = json.loads(argument)
+    code = ticket["code"]
     folder = Path(tempfile.mkdtemp(prefix="wheelrun-code-", dir=os.environ.get("_WHEELRUN_SCRATCH")))
     try:
-        places = [str(unpack(name, ticket["root"], folder)) for name in ticket["code"]]
+        unpacked = os.environ.pop("_WHEELRUN_CODE", "")
+        places = unpacked.split(os.pathsep) if unpacked else [unpack(name, ticket["root"], folder) for name in code]
         sys.path[0] = places[0]  # the folder of this file, in which there is nothing to import
         sys.path[1:1] = places[1:]
         prefer_installed_pyspark()
@@ -33,7 +35,7 @@ def main(argument: str) -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def unpack(name: str, root: str, folder: Path) -> Path:
+def unpack(name: str, root: str, folder: Path) -> str:
     """Unpack an archive below the artifact root into a folder of its own, with its files' modes.
 
     Raises:
@@ -50,7 +52,7 @@ def unpack(name: str, root: str, folder: Path) -> Path:
             archive.extract(info, place)
             if mode := info.external_attr >> 16 & 0o777:
                 target.chmod(mode)
-    return place
+    return str(place)
 
 
 def prefer_installed_pyspark() -> None:

@@ -26,7 +26,7 @@ from wheelrun.runtime.session import LOGGING, write_conf_dir
 from wheelrun.runtime.sessions import PREVIOUS_WORKER
 from wheelrun.runtime.submit_output import INFO, Told, last_words, read, state_of
 from wheelrun.runtime.supervisor import Supervisor, end, progress, words
-from wheelrun.runtime.ticket import DRIVER_VARIABLE, SCRATCH_VARIABLE
+from wheelrun.runtime.ticket import CODE_VARIABLE, DRIVER_VARIABLE, SCRATCH_VARIABLE
 from wheelrun.runtime.working_tree import outside
 from wheelrun.states import ErrorInfo, RunState, RunStatus, StepStatus
 
@@ -159,6 +159,7 @@ def become(launch: Launch, paths: RunPaths) -> None:
     os.environ[RUN_ID_VARIABLE] = launch.run_id
     os.environ[DRIVER_VARIABLE] = f"{socket.gethostname()}:{os.getppid()}"
     os.environ[SCRATCH_VARIABLE] = launch.scratch
+    os.environ[CODE_VARIABLE] = os.pathsep.join(launch.code)
     os.environ.pop(PREVIOUS_WORKER, None)
     if path := os.environ.get("PYTHONPATH"):
         os.environ["PYTHONPATH"] = os.pathsep.join(outside(path.split(os.pathsep), Path(launch.source_root)))

@@ -13,6 +13,9 @@ SECRET_CONF_VARIABLE = "_WHEELRUN_CONF"  # noqa: S105 - the variable's name
 DRIVER_VARIABLE = "_WHEELRUN_DRIVER"
 """The environment variable with the name that a driver goes by, where whoever starts it gives it one."""
 
+CODE_VARIABLE = "_WHEELRUN_CODE"
+"""The environment variable with the folders of the code, as a path, where they are unpacked already."""
+
 SCRATCH_VARIABLE = "_WHEELRUN_SCRATCH"
 """The environment variable with the folder of a driver's temporary files, where whoever starts it removes them."""
 
