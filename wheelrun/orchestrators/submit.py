@@ -199,8 +199,11 @@ class SubmitOrchestrator(ProcessOrchestrator):
         )
 
     def code(self, deployment: Deployment, root: ArtifactRoot) -> tuple[str, ...]:
-        """Return the unpacked wheels for a driver on this machine; on a cluster it unpacks what was shipped."""
-        return () if self.config.on_cluster else super().code(deployment, root)
+        """Return the unpacked wheels for a driver on this machine; nothing where it unpacks what was shipped itself.
+
+        That is on a cluster, and where a bundle of dependencies was shipped too.
+        """
+        return () if self.config.on_cluster or deployment.bundle else super().code(deployment, root)
 
     def output(self, paths: RunPaths) -> tuple[Path, Path]:
         """Return the run's own logs; those of a driver on the cluster are its own, and spark-submit has another."""
