@@ -352,6 +352,7 @@ def test_a_run_that_takes_too_long_is_ended_on_yarn_too(yarn, client, tmp_path):
     record = run.wait(timeout=60)
     assert (record.state, record.exit_code) == (S.FAILED, 124)
     until(lambda: yarn.driver.poll() is not None)
+    assert [event["state"] for event in _events(run) if event["event"] == "run"][1:] in ([S.FAILED], [S.FAILED] * 2)
 
 
 def test_without_yarns_settings_nothing_is_sent(yarn, client, tmp_path, environ):

@@ -28,7 +28,7 @@ from wheelrun.runtime.events import EventLog, EventReader, fold
 from wheelrun.runtime.launch import Launch, lock_path, scratch_path
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
 from wheelrun.runtime.shelf import FolderShelf, HadoopShelf, Shelf
-from wheelrun.runtime.supervisor import CANCELLED, ORPHANED, Supervisor, end
+from wheelrun.runtime.supervisor import CANCELLED, ORPHANED, TIMED_OUT, Supervisor, end
 from wheelrun.runtime.ticket import DRIVER_VARIABLE, SCRATCH_VARIABLE, Ticket
 from wheelrun.states import ErrorInfo, RunState
 
@@ -129,8 +129,15 @@ class Pulse:
             self.looked = now
             if self.lock is not None and not is_held(self.lock):
                 return ORPHANED
-            return CANCELLED if self.wish.exists() else ""
+            return self._wished()
         return ""
+
+    def _wished(self) -> str:
+        """Return why somebody asked the driver to end, or nothing."""
+        try:
+            return TIMED_OUT if self.wish.read_bytes() == TIMED_OUT.encode() else CANCELLED
+        except FileNotFoundError:
+            return ""
 
 
 def _supervise(

@@ -21,11 +21,11 @@ from wheelrun.runtime.alive import is_held
 from wheelrun.runtime.drive import TOO_LATE
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.runtime.launch import Launch, lock_path
-from wheelrun.runtime.layout import RunPaths
+from wheelrun.runtime.layout import RunPaths, write_atomically
 from wheelrun.runtime.session import LOGGING, write_conf_dir
 from wheelrun.runtime.sessions import PREVIOUS_WORKER
 from wheelrun.runtime.submit_output import INFO, Told, last_words, read, state_of
-from wheelrun.runtime.supervisor import Supervisor, end, progress, words
+from wheelrun.runtime.supervisor import TIMED_OUT, Supervisor, end, progress, words
 from wheelrun.runtime.ticket import CODE_VARIABLE, DRIVER_VARIABLE, SCRATCH_VARIABLE
 from wheelrun.runtime.working_tree import outside
 from wheelrun.states import ErrorInfo, RunState, RunStatus, StepStatus
@@ -87,7 +87,7 @@ class Submission(Supervisor):
                 )
 
     def _after(self, before: RunStatus, wait_status: int, why: str) -> bool:
-        if why == "run timeout" and self.launch.follow:
+        if why == TIMED_OUT and self.launch.follow:
             self._ask_to_end()
         if why or self._cancelled:
             return super()._after(before, wait_status, why)
@@ -139,11 +139,9 @@ class Submission(Supervisor):
         )
 
     def _ask_to_end(self) -> None:
-        """Ask the driver on the cluster to end; make sure that one that has not begun will not."""
+        """Tell the driver on the cluster that its time is over; make sure that one that has not begun will not."""
         with contextlib.suppress(OSError):
-            wish = self.paths.cancel(self.launch.start)
-            wish.parent.mkdir(parents=True, exist_ok=True)
-            wish.touch(mode=0o600)
+            write_atomically(self.paths.cancel(self.launch.start), TIMED_OUT.encode())
             with contextlib.suppress(FileExistsError), self.paths.claim(self.launch.start).open("x") as stream:
                 stream.write("revoked")
                 return

@@ -33,6 +33,9 @@ GRACE = 5.0
 CANCELLED = "cancelled"
 """Why a supervisor ends that was asked to."""
 
+TIMED_OUT = "run timeout"
+"""Why a supervisor ends whose run took longer than it may."""
+
 ORPHANED = "orphaned"
 """Why a supervisor ends without a word: what it belongs to has ended, and whoever ended that tells why."""
 
@@ -169,7 +172,7 @@ class Supervisor:
         if cancelled:
             return CANCELLED
         if self.launch.timeout is not None and now - self._began > self.launch.timeout:
-            return "run timeout"
+            return TIMED_OUT
         return next((f"step timeout {name}" for name, limit in self._limits.items() if now > limit), "")
 
     def _after(self, before: RunStatus, wait_status: int, why: str) -> bool:
@@ -185,7 +188,7 @@ class Supervisor:
                 ErrorInfo(category="cancelled", message="the run was cancelled"),
             )
             return True
-        if why == "run timeout":
+        if why == TIMED_OUT:
             message = f"the run took longer than {self.launch.timeout:g} s"
             end(
                 self.log,
