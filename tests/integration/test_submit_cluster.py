@@ -79,6 +79,8 @@ SPARK_SUBMIT = """\
     record = dict(argv=argv, id=id, settings=settings.read_text(), mode=settings.stat().st_mode & 0o777)
     record["environ"] = dict(os.environ)
 
+    (cluster / f"{{os.getpid()}}.pid").touch()
+
     def say(text): print("26/01/10 09:15:02 INFO Client: " + text, file=sys.stderr, flush=True)
 
     if (cluster / "refuse").exists():
@@ -121,8 +123,16 @@ def drive(argv, environ, log):
     """Start a driver as a cluster does: with its own environment, and below none of the client's processes."""
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-u", *argv], env=environ, stdout=output, stderr=output, start_new_session=True
+            [sys.executable, "-u", *argv],
+            env={**environ, "TMPDIR": str(log.parent)},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
+
+
+def _lives(path):
+    return Path("/proc", path.stem).exists()
 
 
 def end_driver(driver):
@@ -152,6 +162,8 @@ class Yarn:
         self._thread.join()
         if self.driver is not None:
             end_driver(self.driver)
+        self._tell("KILLED", "KILLED")  # ends a spark-submit that still waits
+        until(lambda: not any(_lives(path) for path in self.folder.glob("*.pid")))
 
     def _run(self):
         while not self._over.wait(0.02):
