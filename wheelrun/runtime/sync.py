@@ -55,10 +55,6 @@ class HadoopFolder:
         self._fs.copyToLocalFile(False, source, self._path(target.as_uri()), True)
         return True
 
-    def exists(self, name: str) -> bool:
-        """Whether a file is there."""
-        return bool(self._fs.exists(self._path(f"{self.url}/{name}")))
-
     def names(self, name: str) -> list[str]:
         """Return the names in a folder; none if it is missing."""
         path = self._path(f"{self.url}/{name}")
@@ -137,9 +133,9 @@ class Sync:
     def look(self) -> None:
         """Copy here what a client wishes."""
         wish = self.paths.cancel(self.start)
-        if not wish.exists() and self.folder.exists(self._name(wish)):
-            wish.parent.mkdir(parents=True, exist_ok=True)
-            wish.touch(mode=0o600)
+        whole = wish.with_name(f".{wish.name}")
+        if not wish.exists() and self.folder.pull(self._name(wish), whole):
+            whole.replace(wish)
 
     def _push_growing(self, path: Path, name: str, size: int) -> None:
         copy = path.with_name(f".{path.name}.copy")
