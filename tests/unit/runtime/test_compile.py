@@ -69,6 +69,7 @@ def project(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text).lstrip())
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "pyspark", raising=False)  # another test's import tells nothing about an entry
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
