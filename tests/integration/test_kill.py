@@ -67,8 +67,8 @@ STAGES = {
     "after packaging": ("wheelrun.client.client", "Client._package", "after"),
     "while shipping": ("wheelrun.orchestrators.wheeled", "WheeledOrchestrator.ship", "before"),
     "after shipping": ("wheelrun.orchestrators.wheeled", "WheeledOrchestrator.ship", "after"),
-    "before the start": ("wheelrun.orchestrators.process", "_spawn", "before"),
-    "after the start": ("wheelrun.orchestrators.process", "_spawn", "after"),
+    "before the start": ("wheelrun.orchestrators.process", "spawn", "before"),
+    "after the start": ("wheelrun.orchestrators.process", "spawn", "after"),
 }
 GOES_ON = {"after the start"}
 NEVER_RECORDED = {"before the record"}

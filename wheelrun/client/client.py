@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wheelrun.client.building import Workspace
+from wheelrun.client.bundling import bundle_for
 from wheelrun.client.compiling import Compilation
 from wheelrun.client.entries import entry_of, python_here, refuse_missing, with_wheels
 from wheelrun.client.placing import Placeholder, placing, submission
@@ -18,22 +18,19 @@ from wheelrun.client.pythons import TargetPythons, check_python
 from wheelrun.client.recording import new_record, recorded_stack, wheel_table
 from wheelrun.client.results import result_of
 from wheelrun.client.run import Run
-from wheelrun.config import Stack, cache_dir, data_dir, resolve_stack, validate
+from wheelrun.client.surveying import SURVEY, python_of, survey
+from wheelrun.config import Stack, data_dir, resolve_stack, validate
 from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ConfigurationError, StoreError
 from wheelrun.orchestrators import registry
 from wheelrun.orchestrators.base import BaseOrchestrator
 from wheelrun.orchestrators.contract import Request
-from wheelrun.orchestrators.shipment import bundle_reference
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator
 from wheelrun.packaging.builder import BuildResult
 from wheelrun.runtime.alive import is_held
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.states import RunState
 from wheelrun.store import RunRecord, RunStore
-
-if TYPE_CHECKING:
-    from wheelrun.packaging.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +40,6 @@ class Prepared:
     request: Request
     build: BuildResult
     deployment: Deployment
-
-
-SURVEY = "wheelrun.runtime.survey:survey"
-"""The entry of a run that looks at its target."""
-
-
-PATIENCE = 120.0
-"""Seconds that a target has to tell its Python, before a run is submitted without knowing it."""
 
 
 class Client(Workspace):
@@ -119,7 +108,7 @@ class Client(Workspace):
         deployment = compilation.result().with_settings(timeout=stack.timeout)
         orchestrator.check(deployment)
         where = {"target": target, "env": env, "conf": conf, "options": options}
-        if entry != SURVEY and (python := self._python_of(orchestrator, where, on_stage=on_stage)):
+        if entry != SURVEY and (python := python_of(self, orchestrator, where, on_stage=on_stage)):
             check_python(self.project, python, stack.name)
         with submission(data_dir(self.environ) / "submissions") as submitter:
             record, created = self.store.create(
@@ -309,54 +298,10 @@ class Client(Workspace):
             environ={**self.environ, **stack.environment},
         )
 
-    def _bundle(self, orchestrator: BaseOrchestrator, built: BuildResult) -> Bundle | None:
-        """Return the bundle of the dependencies that a target wants, None for none."""
-        key = orchestrator.python_key()
-        python = platform.python_version() if key is None else self._pythons.get(key)
-        wanted = orchestrator.bundle_platform(python) if python is not None else None
-        if wanted is None:  # or it is the first run there, which only asks for the Python
-            return None
-        from wheelrun.packaging.bundle import make_bundle
-        from wheelrun.packaging.platforms import refuse_unfit
-
-        wheels = (built.wheel, *built.also)
-        for wheel in wheels:
-            refuse_unfit(wheel, wanted)
-        return make_bundle(self.project, wheels, cache_dir(self.environ), wanted, environ=self.environ)
-
     @functools.cached_property
-    def _pythons(self) -> TargetPythons:
+    def pythons(self) -> TargetPythons:
+        """What is remembered of the Pythons of targets that run elsewhere."""
         return TargetPythons(data_dir(self.environ) / "pythons")
-
-    def _python_of(
-        self,
-        orchestrator: BaseOrchestrator,
-        where: Mapping[str, Any],
-        *,
-        on_stage: Callable[[str], None] = lambda _: None,
-    ) -> str | None:
-        """Return the version of a target's Python where it is another machine's: remembered, or asked for now.
-
-        Args:
-            orchestrator: The target's.
-            where: What `submit` was told of the target.
-            on_stage: Called with what is being done.
-        """
-        key = orchestrator.python_key()
-        if key is None:
-            return None
-        found = self._pythons.get(key)
-        if found is None:
-            on_stage(f"asking {orchestrator.name} for its Python")
-            try:
-                found = self._surveyed(where, (), executors=False, timeout=PATIENCE)["driver"]["python"]
-            except TimeoutError:
-                orchestrator.warnings.append(
-                    f"target {orchestrator.name!r} did not tell its Python within {PATIENCE:g} s; set python_version"
-                )
-                return None
-            self._pythons.put(key, found)
-        return found
 
     def survey(self, target: str | None = None, *, distributions: Sequence[str] = ()) -> Any:
         """Look at a target from inside, by a run of its own: what driver and executors have.
@@ -373,19 +318,8 @@ class Client(Workspace):
         """
         where = {"target": target}
         # what travels with the run is made for the target's Python
-        self._python_of(self.orchestrator_for(self._stack(target, None, None, None, None)), where)
-        return self._surveyed(where, distributions, executors=True)
-
-    def _surveyed(
-        self, where: Mapping[str, Any], distributions: Sequence[str], *, executors: bool, timeout: float | None = None
-    ) -> Any:
-        params = {"distributions": list(distributions), "executors": executors}
-        run = self.submit(SURVEY, params, name="survey", **where)
-        try:
-            return run.result(timeout=timeout)
-        except TimeoutError:
-            run.cancel()
-            raise
+        python_of(self, self.orchestrator_for(self._stack(target, None, None, None, None)), where)
+        return survey(self, where, distributions, executors=True)
 
     def _package(
         self,
@@ -409,8 +343,10 @@ class Client(Workspace):
         deployment = with_wheels(deployment, built)
         if isinstance(orchestrator, WheeledOrchestrator):
             orchestrator.wheels = (built.wheel, *built.also)
-            orchestrator.bundle = self._bundle(orchestrator, built)
+            orchestrator.bundle = bundle_for(self, orchestrator, built)
             if orchestrator.bundle is not None:
+                from wheelrun.orchestrators.shipment import bundle_reference
+
                 deployment = deployment.with_settings(bundle=bundle_reference(orchestrator.bundle))
         return deployment, built
 

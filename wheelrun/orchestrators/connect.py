@@ -26,6 +26,7 @@ from wheelrun.packaging.own import own_wheel
 from wheelrun.runtime.bootstrap import python_command
 from wheelrun.runtime.connect import release_left
 from wheelrun.runtime.connect_server import INSTALL, is_proxied, missing, reach
+from wheelrun.runtime.launch import Launch
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.remote import REMOTE, TOKEN, Remote
 
@@ -125,15 +126,18 @@ class ConnectOrchestrator(ProcessOrchestrator):
             reach(self.remote)
         yield from super().prepare_or_run_pipeline(deployment, stack, environment)
 
-    def session_settings(self, deployment: Deployment, root: ArtifactRoot) -> Mapping[str, Any]:
-        """Return what the session is given: all wheels, and wheelrun's own, which modules on the server may import."""
+    def launch(self, plain: Launch, deployment: Deployment, request: Request) -> Launch:
+        """Return the launch with what the session gets: all wheels, wheelrun's own too, for modules on the server."""
+        del request
+        root = ArtifactRoot(Path(plain.artifact_root))
         wheels = (*((deployment.wheel,) if deployment.wheel else ()), *deployment.also)
         own = own_wheel(WheelCache(cache_dir(self.environ)))
-        return {
-            "archives": (*(str(root.wheel(wheel.name, wheel.digest, wheel.file)) for wheel in wheels), str(own.path)),
-            "patience": self.config.patience,
-            "frames": (self.config.cluster_root or "").rstrip("/"),
-        }
+        return replace(
+            plain,
+            archives=(*(str(root.path / self.shipped_name(wheel)) for wheel in wheels), str(own.path)),
+            patience=self.config.patience,
+            frames=(self.config.cluster_root or "").rstrip("/"),
+        )
 
     def tidy(self, run: RunHandle) -> None:
         """Remove what is left of a run whose processes are gone, its sessions on the server too."""

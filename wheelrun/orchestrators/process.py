@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -17,28 +16,25 @@ from pydantic import Field
 
 from wheelrun.config import Stack, cache_dir
 from wheelrun.deployment import Deployment, WheelRef
-from wheelrun.errors import ClusterError, ConfigurationError, UploadError
+from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators.base import BaseOrchestratorConfig
 from wheelrun.orchestrators.contract import LogLine, Request, RunHandle, local_path
 from wheelrun.orchestrators.log_lines import file_source, read_logs
 from wheelrun.orchestrators.roots import Root
-from wheelrun.orchestrators.wheeled import WheeledOrchestrator, missing_wheel
+from wheelrun.orchestrators.supervisors import let_go, reap, spawn, supervisor_of, writing
+from wheelrun.orchestrators.wheeled import WheeledOrchestrator, missing_wheel, root_check
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.wheel import Wheel
 from wheelrun.runtime import processes
 from wheelrun.runtime.alive import RunLock, is_held
-from wheelrun.runtime.bootstrap import python_command
 from wheelrun.runtime.events import EventLog, EventReader, fold
 from wheelrun.runtime.execute import conclude
 from wheelrun.runtime.java import find_java
-from wheelrun.runtime.launch import Launch, lock_path, pid_path, remove_scratch, scratch_path
+from wheelrun.runtime.launch import Launch, lock_path, remove_scratch, scratch_path
 from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
 from wheelrun.runtime.masking import public
 from wheelrun.runtime.supervisor import end
 from wheelrun.states import ErrorInfo, RunState, RunStatus
-
-_SUPERVISORS: list[subprocess.Popen[bytes]] = []
-"""Those that this process started and that had not ended when last looked at."""
 
 
 class ProcessConfig(BaseOrchestratorConfig):
@@ -95,19 +91,14 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         """Return the folders that stand first on the path of a worker: the unpacked wheels."""
         return tuple(str(self._unpacked(wheel, root)) for wheel in _wheels(deployment))
 
-    def launch(self, plain: Launch, request: Request) -> Launch:
+    def launch(self, plain: Launch, deployment: Deployment, request: Request) -> Launch:
         """Return what the supervisor is given, from what every kind of run on this machine needs."""
-        del request
+        del deployment, request
         return plain
 
     def output(self, paths: RunPaths) -> tuple[Path, Path]:
         """Return the files that take what the supervisor's processes write: stdout and stderr."""
         return paths.stdout, paths.stderr
-
-    def session_settings(self, deployment: Deployment, root: ArtifactRoot) -> Mapping[str, Any]:
-        """Return the attributes of a launch that only this kind of session has."""
-        del deployment, root
-        return {}
 
     def check_machine(self, deployment: Deployment, stack: Stack) -> None:
         """Refuse a run that this machine cannot start, before anything is started.
@@ -169,7 +160,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         try:
             root = ArtifactRoot(local_path(run.artifact_root))
             paths = root.run(run.id)
-            if not _let_go(lock_path(paths.path), within=5.0):
+            if not let_go(lock_path(paths.path), within=5.0):
                 raise ConfigurationError(f"run {run.id} is still running", hint=f"wheelrun logs -f {run.id}")
             status = self._folded(paths)
             again = [step.name for step in status.steps if not step.state.is_success]
@@ -186,7 +177,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
 
     def fetch_status(self, run: RunHandle) -> RunStatus:
         """Return where a run is, from its events; a run whose processes are gone without a word has failed."""
-        _reap()
+        reap()
         paths = self._paths(run)
         held = is_held(lock_path(paths.path))  # looked at first: what is written before the lock goes is then read
         status = self._folded(paths)
@@ -213,12 +204,12 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         paths = self._paths(run)
         lock = lock_path(paths.path)
         limit = time.monotonic() + 8
-        while (pid := _supervisor(paths)) is None and is_held(lock) and time.monotonic() < limit:
+        while (pid := supervisor_of(paths)) is None and is_held(lock) and time.monotonic() < limit:
             time.sleep(0.02)  # it was started a moment ago and has not said who it is
         if pid is not None and is_held(lock):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-            if not _let_go(lock, within=8.0):
+            if not let_go(lock, within=8.0):
                 processes.end_session(pid, grace=0)
         status = self._folded(paths)
         if not is_held(lock):
@@ -257,19 +248,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
 
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check that the artifact root can be written."""
-        root = local_path(stack.artifact_root)
-        try:
-            write_atomically(root / ".probe", b"")
-            (root / ".probe").unlink()
-        except OSError as error:
-            return [
-                (
-                    "artifact root",
-                    f"{root} cannot be written: {error.strerror}",
-                    "set artifact_root to a folder of yours",
-                )
-            ]
-        return [("artifact root", None, None)]
+        return [root_check(stack)]
 
     def _start(self, deployment: Deployment, request: Request, root: ArtifactRoot) -> Iterator[Mapping[str, Any]]:
         paths = root.run(request.run_id)
@@ -286,9 +265,8 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
             cache_dir=str(cache_dir(self.environ)),
             scratch=str(scratch),
             session=self.session,
-            **self.session_settings(deployment, root),
         )
-        launch = self.launch(plain, request)
+        launch = self.launch(plain, deployment, request)
         yield {"scratch": str(scratch)}
         lock = RunLock(lock_path(paths.path))
         with writing(paths.path):
@@ -298,7 +276,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
                 f"run {request.run_id} is already running", hint=f"wheelrun logs -f {request.run_id}"
             )
         try:
-            process = _spawn(self.supervisor_python, launch, self.output(paths), lock, self.environ)
+            process = spawn(self.supervisor_python, launch, self.output(paths), lock, self.environ)
         finally:
             lock.release()
         yield {"pid": process.pid}
@@ -331,74 +309,3 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
 
 def _wheels(deployment: Deployment) -> tuple[WheelRef, ...]:
     return (*((deployment.wheel,) if deployment.wheel else ()), *deployment.also)
-
-
-def _supervisor(paths: RunPaths) -> int | None:
-    try:
-        return int(pid_path(paths.path).read_text(encoding="ascii"))
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-def _spawn(
-    python: str, launch: Launch, output: tuple[Path, Path], lock: RunLock, environ: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    with contextlib.ExitStack() as files:
-        with writing(output[0].parent):
-            output[0].parent.mkdir(parents=True, exist_ok=True)
-            stdout, stderr = (files.enter_context(_appending(path)) for path in output)
-        try:
-            process = subprocess.Popen(
-                python_command("wheelrun.runtime.supervisor", str(lock.descriptor), python=python),
-                stdin=subprocess.PIPE,
-                stdout=stdout,
-                stderr=stderr,
-                env=dict(environ),
-                start_new_session=True,
-                pass_fds=(lock.descriptor,),
-            )
-        except OSError as error:
-            raise ClusterError(
-                f"{python} cannot be started: {error.strerror}", hint="set the target's python"
-            ) from error
-    assert process.stdin is not None
-    with process.stdin as stream:
-        stream.write(launch.to_json().encode())
-    _SUPERVISORS.append(process)
-    return process
-
-
-def _let_go(lock: Path, *, within: float) -> bool:
-    """Wait until a run's lock is let go: a run's end is told just before its last process ends."""
-    limit = time.monotonic() + within
-    while is_held(lock):
-        if time.monotonic() > limit:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def _reap() -> None:
-    """Take note of the ends of supervisors that this process started, so that none stays as a zombie."""
-    _SUPERVISORS[:] = [process for process in _SUPERVISORS if process.poll() is None]
-
-
-@contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn an OSError of the block, which writes below the artifact root, into the error that tells what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise UploadError(
-            f"{error.filename or folder} cannot be written: {error.strerror or error}",
-            hint="free some space, or set artifact_root",
-        ) from error
-
-
-@contextlib.contextmanager
-def _appending(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

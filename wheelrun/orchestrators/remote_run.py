@@ -11,7 +11,6 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from wheelrun.deployment import Deployment
 from wheelrun.orchestrators.roots import NAMES, Root
@@ -126,8 +125,3 @@ def ended(status: RunStatus, state: RunState, error: ErrorInfo, *, now: float) -
         for step in status.steps
     )
     return replace(status, state=state, error=error, ended_at=now, steps=steps, reason=None)
-
-
-def facts(event: Event | None) -> dict[str, Any]:
-    """Return what a driver told of itself, without the event's own fields."""
-    return {} if event is None else {key: value for key, value in event.items() if key not in ("time", "event")}

@@ -88,6 +88,16 @@ def resource_conf(resources: Resources, *, honoured: Sequence[str], target: str)
     return conf
 
 
+def by_cores(asked: Mapping[str, str]) -> dict[str, str]:
+    """Return settings for a standalone cluster, which counts not executors but the cores that they have in all."""
+    conf = dict(asked)
+    executors = conf.pop("spark.executor.instances", None)
+    if executors is not None:
+        each = conf.setdefault("spark.executor.cores", "1")
+        conf["spark.cores.max"] = str(int(executors) * int(each))
+    return conf
+
+
 def executor_environment(environment: Mapping[str, str], code: Sequence[str]) -> dict[str, str]:
     """Return the settings that give executors the run's environment variables, and the code's folders as their path.
 

@@ -15,23 +15,21 @@ from typing import Any
 
 from wheelrun.config import Stack, cache_dir
 from wheelrun.config.masters import is_loopback
-from wheelrun.deployment import Deployment, StepSpec, WheelRef
+from wheelrun.deployment import Deployment
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
 from wheelrun.orchestrators.base import flavor_of
+from wheelrun.orchestrators.clustered import ClusterOrchestrator, start_of
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle, local_path
 from wheelrun.orchestrators.log_lines import file_source, read_logs
 from wheelrun.orchestrators.process import ProcessOrchestrator
 from wheelrun.orchestrators.remote_run import RemoteRun
 from wheelrun.orchestrators.roots import Root
-from wheelrun.orchestrators.shipment import Shipment, archive_name, has_code
+from wheelrun.orchestrators.shipment import Shipment
 from wheelrun.orchestrators.spark_conf import resource_conf, together
 from wheelrun.orchestrators.submit_command import Program, arguments, find_program, kill_command
-from wheelrun.orchestrators.submit_conf import submit_conf
+from wheelrun.orchestrators.submit_conf import resources, submit_conf
 from wheelrun.orchestrators.submit_masters import SubmitConfig, check
 from wheelrun.orchestrators.submit_state import overlaid, told_of
-from wheelrun.packaging.cache import WheelCache
-from wheelrun.packaging.own import own_wheel
-from wheelrun.packaging.platforms import Platform
 from wheelrun.runtime.alive import is_held
 from wheelrun.runtime.java import find_java, java_environment
 from wheelrun.runtime.launch import Launch, lock_path, remove_scratch, scratch_path
@@ -48,7 +46,7 @@ _KILL_TIMEOUT = 60.0
 _CONNECT_TIMEOUT = 5.0
 
 
-class SubmitOrchestrator(ProcessOrchestrator):
+class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
     """Runs a deployment through spark-submit, below a supervisor on this machine.
 
     In client mode the driver is below spark-submit and the run ends with it. In cluster mode spark-submit watches an
@@ -71,7 +69,6 @@ class SubmitOrchestrator(ProcessOrchestrator):
         super().__init__(*args, **kwargs)
         self._config = self.config.anchored(self.source_root or Path.cwd())
         self._start_number = 1
-        self._followed: dict[str, RemoteRun] = {}
 
     @property
     def config(self) -> SubmitConfig:
@@ -84,10 +81,6 @@ class SubmitOrchestrator(ProcessOrchestrator):
         """This Python: the target's is the driver's, which may be elsewhere."""
         return sys.executable
 
-    def shipped_name(self, wheel: WheelRef) -> str:
-        """Return a wheel's name below the artifact root, as an archive."""
-        return archive_name(wheel)
-
     def check(self, deployment: Deployment) -> None:
         """Refuse what the master cannot honour.
 
@@ -96,15 +89,7 @@ class SubmitOrchestrator(ProcessOrchestrator):
         """
         super().check(deployment)
         check(self.config, target=self.name)
-        self._resources(deployment.steps)
-
-    def has_code(self, deployment: Deployment, stack: Stack) -> bool:
-        """Whether everything that a deployment runs lies under the artifact root."""
-        return has_code(Root.open(stack.artifact_root), deployment)
-
-    def bundle_platform(self, python: str) -> Platform | None:
-        """Return what a bundle of the dependencies is to be made for, None if none is wanted."""
-        return self.config.bundle_platform(python)
+        resource_conf(together(deployment.steps), honoured=self.config.honoured, target=self.name)
 
     def python_key(self) -> str | None:
         """Return what tells the driver's Python from others, None if it is this one or said."""
@@ -119,11 +104,11 @@ class SubmitOrchestrator(ProcessOrchestrator):
             raise ConfigurationError(f"working_directory {directory} is not a folder", hint="make it, or name another")
         self._check_root(stack)
         program = self._program(stack.environment)
-        shipment = self._shipment(deployment, stack)
+        shipment = self.shipment(deployment, stack)
         conf = submit_conf(self.config, shipment, stack, self._places(shipment, stack), target=self.name)
         ticket = shipment.ticket(run_id, self._start_number)
         if self.config.isolation == "step":
-            each = {spec.name: self._resources([spec]) for spec in deployment.steps}
+            each = {spec.name: resources(self.config, [spec], stack.conf, self.name) for spec in deployment.steps}
             ticket = shipment.ticket(
                 run_id, self._start_number, conf={"spark.master": self.config.master}, step_conf=each
             )
@@ -167,7 +152,7 @@ class SubmitOrchestrator(ProcessOrchestrator):
                 hint='install them there, and set dependencies = "cluster"',
             )
         root = ArtifactRoot(local_path(stack.artifact_root))
-        shipment = self._shipment(deployment, stack)
+        shipment = self.shipment(deployment, stack)
         sent = shipment.send(Root.open(stack.artifact_root), self.wheels, self.bundle, run_id)
         yield {
             "start": self._start_number,
@@ -179,13 +164,14 @@ class SubmitOrchestrator(ProcessOrchestrator):
 
     def resume(self, run: RunHandle, deployment: Deployment, stack: Stack) -> Iterator[Mapping[str, Any]]:
         """Submit another driver for the run; the steps that succeeded keep their outputs."""
-        self._start_number = int(run.metadata.get("start", 1)) + 1
+        self._start_number = start_of(run) + 1
         if self.config.on_cluster:
-            self._remote(run).revoke(self._start_number - 1)  # a driver that never came must not come now
+            self.remote(run).revoke(self._start_number - 1)  # a driver that never came must not come now
         yield from super().resume(run, deployment, stack)
 
-    def launch(self, plain: Launch, request: Request) -> Launch:
+    def launch(self, plain: Launch, deployment: Deployment, request: Request) -> Launch:
         """Return the launch of spark-submit; a driver on the cluster measures the run's time itself."""
+        del deployment
         config = self.config
         follow = config.kind.reader if config.on_cluster else ""
         return replace(
@@ -211,7 +197,7 @@ class SubmitOrchestrator(ProcessOrchestrator):
 
     def spark_conf(self, deployment: Deployment, stack: Stack) -> dict[str, str]:
         """Return the run's Spark configuration, secrets included."""
-        shipment = self._shipment(deployment, stack)
+        shipment = self.shipment(deployment, stack)
         return submit_conf(self.config, shipment, stack, self._places(shipment, stack), target=self.name)
 
     def fetch_status(self, run: RunHandle) -> RunStatus:
@@ -219,7 +205,7 @@ class SubmitOrchestrator(ProcessOrchestrator):
         if not self.config.on_cluster:
             return super().fetch_status(run)
         held = is_held(lock_path(self._paths(run).path))  # looked at first, as for a run on this machine
-        remote, start = self._remote(run), _start_of(run)
+        remote, start = self.remote(run), start_of(run)
         status, told = remote.status(), told_of(remote.events(), start)
         interrupted = False
         if not held and not status.state.is_terminal:
@@ -254,7 +240,7 @@ class SubmitOrchestrator(ProcessOrchestrator):
         paths = self._paths(run)
         yield from read_logs(
             {"stdout": file_source(paths.stdout), "stderr": file_source(paths.stderr)},
-            self._remote(run).events,
+            self.remote(run).events,
             step=step,
             stream=stream,
             follow=follow,
@@ -274,7 +260,7 @@ class SubmitOrchestrator(ProcessOrchestrator):
         return [*checks, *(super().preflight(stack) if "://" not in stack.artifact_root else ())]
 
     def _end_application(self, run: RunHandle) -> None:
-        remote, start = self._remote(run), _start_of(run)
+        remote, start = self.remote(run), start_of(run)
         remote.ask_to_end(start)
         began = not remote.revoke(start)
         limit = time.monotonic() + (_PATIENCE if began else 0)
@@ -324,9 +310,6 @@ class SubmitOrchestrator(ProcessOrchestrator):
         if problem is not None:
             raise ClusterError(f"{told.id} could not be ended: {problem}", hint=" ".join(command))
 
-    def _resources(self, steps: Sequence[StepSpec]) -> dict[str, str]:
-        return resource_conf(together(steps), honoured=self.config.honoured, target=self.name)
-
     def _program(self, environment: Mapping[str, str]) -> Program:
         return find_program(self.config.submit_command, {**self.environ, **environment})
 
@@ -370,15 +353,6 @@ class SubmitOrchestrator(ProcessOrchestrator):
                 hint="set one of them to the folder with yarn-site.xml",
             )
 
-    def _shipment(self, deployment: Deployment, stack: Stack) -> Shipment:
-        return Shipment.of(
-            deployment,
-            stack,
-            own_wheel(WheelCache(cache_dir(self.environ))),
-            cluster_root=self.config.cluster_root,
-            max_parallel_steps=self.config.max_parallel_steps,
-        )
-
     def _place(self, shipment: Shipment, stack: Stack, name: str) -> str:
         """Return where spark-submit finds a file below the artifact root.
 
@@ -391,11 +365,6 @@ class SubmitOrchestrator(ProcessOrchestrator):
 
     def _places(self, shipment: Shipment, stack: Stack) -> tuple[str, ...]:
         return tuple(self._place(shipment, stack, name) for name in shipment.code)
-
-    def _remote(self, run: RunHandle) -> RemoteRun:
-        if run.id not in self._followed:
-            self._followed[run.id] = RemoteRun(Root.open(run.artifact_root), run.id)
-        return self._followed[run.id]
 
     def _submit_log(self, plain: Launch) -> Path:
         return ArtifactRoot(Path(plain.artifact_root)).run(plain.run_id).submit_log
@@ -420,10 +389,6 @@ def _reach(master: str) -> None:
         except OSError as error:
             reasons.append(f"{address}: {error.strerror or error}")
     raise ClusterError(f"no master of {master} answers ({'; '.join(reasons)})", hint="is it up, and is the port right?")
-
-
-def _start_of(run: RunHandle) -> int:
-    return int(run.metadata.get("start", 1))
 
 
 SubmitFlavor = flavor_of(SubmitOrchestrator, SubmitConfig)

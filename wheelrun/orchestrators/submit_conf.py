@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from wheelrun.config import Stack
 from wheelrun.config.masters import is_loopback
+from wheelrun.deployment import StepSpec
 from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators.shipment import Shipment
-from wheelrun.orchestrators.spark_conf import archives, executor_environment, resource_conf, together
+from wheelrun.orchestrators.spark_conf import archives, by_cores, executor_environment, resource_conf, together
 from wheelrun.orchestrators.submit_masters import LOOPBACK, SubmitConfig
 
 _OWN = {"spark.master": "master", "spark.submit.deployMode": "deploy_mode"}
@@ -46,7 +47,7 @@ def submit_conf(
         **(LOOPBACK if is_loopback(config.master) else {}),
         "spark.app.name": shipment.deployment.name,
         "spark.ui.showConsoleProgress": "false",
-        **_resources(config, shipment, stack.conf, target),
+        **resources(config, shipment.deployment.steps, stack.conf, target),
         **pythons(config, stack.environment),
         **_environment(config, stack.environment, shipment.code),
         **stack.conf,
@@ -70,11 +71,21 @@ def pythons(config: SubmitConfig, environment: Mapping[str, str]) -> dict[str, s
     return settings if driver == executors else {**settings, "spark.pyspark.driver.python": driver}
 
 
-def _resources(config: SubmitConfig, shipment: Shipment, conf: Mapping[str, str], target: str) -> dict[str, str]:
-    asked = resource_conf(together(shipment.deployment.steps), honoured=config.honoured, target=target)
-    if config.kind.name == "standalone" and (executors := asked.pop("spark.executor.instances", None)) is not None:
-        each = int(asked.setdefault("spark.executor.cores", "1"))
-        asked["spark.cores.max"] = str(int(executors) * each)
+def resources(config: SubmitConfig, steps: Sequence[StepSpec], conf: Mapping[str, str], target: str) -> dict[str, str]:
+    """Return the settings for what steps ask for that share an application.
+
+    Args:
+        config: The target's keys.
+        steps: The steps.
+        conf: The target's Spark settings.
+        target: The target's name, for messages.
+
+    Raises:
+        ConfigurationError: the master cannot honour it.
+    """
+    asked = resource_conf(together(steps), honoured=config.honoured, target=target)
+    if config.kind.name == "standalone":
+        asked = by_cores(asked)
     if "spark.driver.resource.gpu.amount" in asked:
         if _GPU_SCRIPT not in conf and not _given(config, _GPU_SCRIPT):
             raise ConfigurationError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from wheelrun.config import Stack
 from wheelrun.deployment import Deployment, WheelRef
-from wheelrun.errors import PackagingError
+from wheelrun.errors import ConfigurationError, PackagingError, WheelrunError
 from wheelrun.orchestrators.base import BaseOrchestrator, BaseOrchestratorConfig
 from wheelrun.orchestrators.roots import NAMES, Root
 from wheelrun.packaging.snapshot import Snapshot
@@ -156,3 +156,14 @@ def reference(wheel: Wheel) -> WheelRef:
 def missing_wheel(path: Path) -> PackagingError:
     """Return the error for a wheel that a recorded run needs and that is gone."""
     return PackagingError(f"the run's wheel {path} is gone", hint="submit it again")
+
+
+def root_check(stack: Stack) -> tuple[str, str | None, str | None]:
+    """Return the check of a target's artifact root: its name, what is wrong (None if nothing), and the remedy."""
+    try:
+        problem: WheelrunError | None = Root.open(stack.artifact_root).problem()
+    except ConfigurationError as error:
+        problem = error
+    if problem is None:
+        return "artifact root", None, None
+    return "artifact root", problem.message, problem.hint

@@ -177,24 +177,22 @@ def _own_logs() -> tuple[Path, ...]:
     logs = (Path.cwd() / "stdout", Path.cwd() / "stderr")
     if "SPARK_DRIVER_LOG_URL_STDOUT" not in os.environ or not all(path.is_file() for path in logs):
         return ()
-    for number, path in enumerate(logs, 1):
-        _write_to(path, number)
-    return logs
+    return _writing_to(logs)
 
 
 def _run_logs(paths: RunPaths) -> tuple[Path, ...]:
     """Write to the log files in the run's folder directly, for the same reason."""
-    logs = (paths.stdout, paths.stderr)
     paths.stdout.parent.mkdir(parents=True, exist_ok=True)
+    return _writing_to((paths.stdout, paths.stderr))
+
+
+def _writing_to(logs: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Make files this process's standard output and error, and return them."""
     for number, path in enumerate(logs, 1):
-        _write_to(path, number)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
     return logs
-
-
-def _write_to(path: Path, number: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(descriptor, number)
-    os.close(descriptor)
 
 
 def _keep(logs: Sequence[Path], paths: RunPaths) -> None:

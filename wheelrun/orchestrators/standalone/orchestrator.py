@@ -13,23 +13,21 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from wheelrun.config import Stack, cache_dir
-from wheelrun.deployment import Deployment, StepSpec, WheelRef
-from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
+from wheelrun.config import Stack
+from wheelrun.deployment import Deployment, StepSpec
+from wheelrun.errors import ClusterError, WheelrunError
 from wheelrun.orchestrators.base import flavor_of
+from wheelrun.orchestrators.clustered import ClusterOrchestrator, start_of
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle
 from wheelrun.orchestrators.log_lines import CHUNK, Source, read_logs
 from wheelrun.orchestrators.remote_run import RemoteRun
 from wheelrun.orchestrators.roots import Root
-from wheelrun.orchestrators.shipment import Shipment, ShipmentConfig, archive_name, has_code
-from wheelrun.orchestrators.spark_conf import archives, executor_environment, resource_conf, split, together
+from wheelrun.orchestrators.shipment import Shipment, ShipmentConfig
+from wheelrun.orchestrators.spark_conf import archives, by_cores, executor_environment, resource_conf, split, together
 from wheelrun.orchestrators.standalone.gateway import Address, Gateway, LostAnswerError
 from wheelrun.orchestrators.standalone.state import Native, overlaid
 from wheelrun.orchestrators.standalone.web import VIEWS, View, driver_log
-from wheelrun.orchestrators.wheeled import WheeledOrchestrator
-from wheelrun.packaging.cache import WheelCache
-from wheelrun.packaging.own import own_wheel
-from wheelrun.packaging.platforms import Platform
+from wheelrun.orchestrators.wheeled import root_check
 from wheelrun.runtime.jws import bearer_token
 from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE
 from wheelrun.states import RunStatus
@@ -79,7 +77,7 @@ class StandaloneConfig(ShipmentConfig):
         return tuple(self.web.split(",")) if self.web else address.at("http", 8080)
 
 
-class StandaloneOrchestrator(WheeledOrchestrator):
+class StandaloneOrchestrator(ClusterOrchestrator):
     """Submits a run's driver to a standalone cluster through its REST gateway, and follows it by the artifact root."""
 
     capabilities = Capabilities(
@@ -93,23 +91,15 @@ class StandaloneOrchestrator(WheeledOrchestrator):
     )
     flavor = "spark-standalone"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._followed: dict[str, RemoteRun] = {}
-
     @property
     def config(self) -> StandaloneConfig:
         """The typed settings."""
         assert isinstance(self._config, StandaloneConfig)
         return self._config
 
-    def shipped_name(self, wheel: WheelRef) -> str:
-        """Return a wheel's name below the artifact root, as an archive."""
-        return archive_name(wheel)
-
     def prepare(self, deployment: Deployment, stack: Stack, run_id: str) -> Request:
         """Return the driver's submission, as the gateway will get it."""
-        return self._prepare(deployment, stack, run_id, start=1)
+        return self._request(self.shipment(deployment, stack), stack, run_id, start=1)
 
     def prepare_or_run_pipeline(
         self, deployment: Deployment, stack: Stack, environment: Mapping[str, str]
@@ -120,8 +110,8 @@ class StandaloneOrchestrator(WheeledOrchestrator):
 
     def resume(self, run: RunHandle, deployment: Deployment, stack: Stack) -> Iterator[Mapping[str, Any]]:
         """Submit another driver for the run; the steps that succeeded keep their outputs."""
-        remote = self._remote(run)
-        start = int(run.metadata.get("start", 1))
+        remote = self.remote(run)
+        start = start_of(run)
         remote.revoke(start)  # the old driver has ended; one that never came must not come now
         again = [step.name for step in remote.status().steps if not step.state.is_success]
         remote.reopen(again)
@@ -129,15 +119,15 @@ class StandaloneOrchestrator(WheeledOrchestrator):
 
     def fetch_status(self, run: RunHandle) -> RunStatus:
         """Return where a run is: what its events say, and where they say nothing, what the Master knows."""
-        remote = self._remote(run)
+        remote = self.remote(run)
         native = self._native(run, remote)
         status = remote.status()  # looked at last: a driver that the Master calls ended has said all it had to say
         return overlaid(status, native, run_id=run.id, silence=remote.silence)
 
     def cancel(self, run: RunHandle) -> None:
         """End a run: its driver is asked to, and killed if it does not; one that still waits is withdrawn."""
-        remote = self._remote(run)
-        start = int(run.metadata.get("start", 1))
+        remote = self.remote(run)
+        start = start_of(run)
         if self.fetch_status(run).state.is_terminal:
             return
         remote.ask_to_end(start)
@@ -157,7 +147,7 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         self, run: RunHandle, *, step: str | None = None, stream: str | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
         """Yield what the driver wrote, from its worker while that is there, else from the copy that it left."""
-        remote = self._remote(run)
+        remote = self.remote(run)
 
         def has_ended() -> bool:
             return self.fetch_status(run).state.is_terminal
@@ -172,14 +162,6 @@ class StandaloneOrchestrator(WheeledOrchestrator):
             pause=0.3,
         )
         yield from _spoken(lines)
-
-    def has_code(self, deployment: Deployment, stack: Stack) -> bool:
-        """Whether everything that a deployment runs lies under the artifact root."""
-        return has_code(Root.open(stack.artifact_root), deployment)
-
-    def bundle_platform(self, python: str) -> Platform | None:
-        """Return what a bundle of the dependencies is to be made for, None if none is wanted."""
-        return self.config.bundle_platform(python)
 
     def python_key(self) -> str | None:
         """Return what tells the cluster's Python from others, None if the configuration says its version."""
@@ -201,22 +183,16 @@ class StandaloneOrchestrator(WheeledOrchestrator):
             checks.append((f"workers ({view.cores_free} of {view.cores} cores free)", problem, "start a worker"))
         except ClusterError as error:
             checks.append(("web page", error.message, "set web to the Master's web page"))
-        try:
-            problem = Root.open(stack.artifact_root).check()
-            checks.append(("artifact root", problem, "set artifact_root to a place that client and workers share"))
-        except ConfigurationError as error:
-            checks.append(("artifact root", error.message, error.hint))
-        return checks
+        return [*checks, root_check(stack)]
 
-    def _prepare(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int) -> Request:
-        shipment = self._shipment(deployment, stack)
+    def _request(self, shipment: Shipment, stack: Stack, run_id: str, *, start: int) -> Request:
         shown, secret = split(self._conf(shipment, stack))
         arguments = ["--master", self.config.master, "--deploy-mode", "client"]
         for name, value in sorted(shown.items()):
             arguments += ["--conf", f"{name}={value}"]
         ticket = shipment.ticket(run_id, start)
         if self.config.isolation == "step":
-            each = {spec.name: self._resources([spec]) for spec in deployment.steps}
+            each = {spec.name: self._resources([spec]) for spec in shipment.deployment.steps}
             ticket = shipment.ticket(run_id, start, conf={**shown, "spark.master": self.config.master}, step_conf=each)
         arguments += [shipment.entry, ticket.to_json()]
         python = {"PYSPARK_PYTHON": self.config.python} if self.config.python else {}
@@ -246,9 +222,10 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         )
 
     def _submit(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int) -> Iterator[Mapping[str, Any]]:
-        request = self._prepare(deployment, stack, run_id, start=start)
+        shipment = self.shipment(deployment, stack)
+        request = self._request(shipment, stack, run_id, start=start)
         root = Root.open(stack.artifact_root)
-        sent = self._shipment(deployment, stack).send(root, self.wheels, self.bundle, run_id)
+        sent = shipment.send(root, self.wheels, self.bundle, run_id)
         yield {"start": start, "submission": None, "bytes_sent": sent}
         body = {**request.content["body"], "environmentVariables": _environment(request)}
         try:
@@ -262,15 +239,6 @@ class StandaloneOrchestrator(WheeledOrchestrator):
             return  # it has arrived: its driver tells its id itself
         yield {"submission": driver}
 
-    def _shipment(self, deployment: Deployment, stack: Stack) -> Shipment:
-        return Shipment.of(
-            deployment,
-            stack,
-            own_wheel(WheelCache(cache_dir(self.environ))),
-            cluster_root=self.config.cluster_root,
-            max_parallel_steps=self.config.max_parallel_steps,
-        )
-
     def _conf(self, shipment: Shipment, stack: Stack) -> dict[str, str]:
         conf = {
             "spark.app.name": shipment.deployment.name,
@@ -283,12 +251,7 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         return shipment.quiet(conf)
 
     def _resources(self, steps: Sequence[StepSpec]) -> dict[str, str]:
-        asked = resource_conf(together(steps), honoured=HONOURED, target=self.name)
-        executors = asked.pop("spark.executor.instances", None)
-        if executors is not None:  # a standalone cluster counts the cores of all executors
-            each = int(asked.setdefault("spark.executor.cores", "1"))
-            asked["spark.cores.max"] = str(int(executors) * each)
-        return asked
+        return by_cores(resource_conf(together(steps), honoured=HONOURED, target=self.name))
 
     def _gateway(self) -> Gateway:
         context = None
@@ -298,13 +261,8 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         token = (lambda: bearer_token(key)) if key is not None else (lambda: None)
         return Gateway(addresses=self.config.gateways, token=token, context=context)
 
-    def _remote(self, run: RunHandle) -> RemoteRun:
-        if run.id not in self._followed:
-            self._followed[run.id] = RemoteRun(Root.open(run.artifact_root), run.id)
-        return self._followed[run.id]
-
     def _driver_id(self, run: RunHandle, remote: RemoteRun) -> str | None:
-        told = remote.driver(int(run.metadata.get("start", 1)))
+        told = remote.driver(start_of(run))
         return run.metadata.get("submission") or (told or {}).get("id")
 
     def _view(self) -> View | None:
@@ -319,7 +277,7 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         """Ask where a run's driver is; a submission that was interrupted is withdrawn if it has not arrived."""
         driver = self._driver_id(run, remote)
         if driver is None:
-            arrived = not remote.revoke(int(run.metadata.get("start", 1)))
+            arrived = not remote.revoke(start_of(run))
             return Native(state="UNKNOWN" if arrived else "INTERRUPTED")
         view = self._view()
         if view is not None and (state := view.drivers.get(driver)):
@@ -333,23 +291,30 @@ class StandaloneOrchestrator(WheeledOrchestrator):
         return Native(state=status.state, message=status.message)
 
     def _log(self, run: RunHandle, remote: RemoteRun, stream: str) -> Source:
-        kept = remote.names.stdout if stream == "stdout" else remote.names.stderr
+        """Return a source of the driver's log: its worker while that answers, else the copy that the driver left."""
+        kept = (remote.names.stdout if stream == "stdout" else remote.names.stderr).as_posix()
+        worker: Source | None = None
 
         def read(offset: int) -> bytes:
-            start = int(run.metadata.get("start", 1))
-            told = remote.driver(start) or {}
-            page, driver = told.get("page"), self._driver_id(run, remote)
-            if page is None and driver is not None and (view := self._view()) is not None:
-                page = view.workers.get(view.on.get(driver, ""))
-            if page and driver:
+            nonlocal worker
+            worker = worker or self._worker_log(run, remote, stream)
+            if worker is not None:
                 with contextlib.suppress(ClusterError):
-                    return driver_log(page, driver, stream)(offset)
+                    return worker(offset)
             try:
-                return remote.root.read(kept.as_posix(), start=offset, limit=CHUNK)
+                return remote.root.read(kept, start=offset, limit=CHUNK)
             except FileNotFoundError:
                 return b""
 
         return read
+
+    def _worker_log(self, run: RunHandle, remote: RemoteRun, stream: str) -> Source | None:
+        """Return the log of a driver on its worker's page, None while nobody says which worker that is."""
+        driver = self._driver_id(run, remote)
+        page = (remote.driver(start_of(run)) or {}).get("page")
+        if page is None and driver is not None and (view := self._view()) is not None:
+            page = view.workers.get(view.on.get(driver, ""))
+        return driver_log(page, driver, stream) if page and driver else None
 
 
 def _spoken(lines: Iterator[LogLine]) -> Iterator[LogLine]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -21,46 +18,8 @@ STANDBY = {
 }
 
 
-@contextlib.contextmanager
-def serving(answer):
-    """An HTTP server whose `answer(method, path, headers, body)` returns (status, bytes), or None to hang up."""
-    seen = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.answer("GET", b"")
-
-        def do_POST(self):
-            self.answer("POST", self.rfile.read(int(self.headers.get("Content-Length", 0))))
-
-        def answer(self, method, body):
-            seen.append((method, self.path, dict(self.headers), body))
-            given = answer(method, self.path, self.headers, body)
-            if given is None:
-                self.connection.shutdown(socket.SHUT_RDWR)
-                return
-            status, content = given
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def always(table, status=200):
-    return lambda *_: (status, json.dumps(table).encode())
+    return lambda _: (status, json.dumps(table).encode())
 
 
 def closed_port():
@@ -69,7 +28,7 @@ def closed_port():
         return held.getsockname()[1]
 
 
-def test_create_sends_the_body_and_gives_the_drivers_id():
+def test_create_sends_the_body_and_gives_the_drivers_id(serving):
     with serving(always(CREATED)) as (address, seen):
         assert Gateway(addresses=[address], token=lambda: "t0").create({"a": 1}) == "driver-1"
     method, path, headers, body = seen[0]
@@ -77,14 +36,14 @@ def test_create_sends_the_body_and_gives_the_drivers_id():
     assert headers["Authorization"] == "Bearer t0"
 
 
-def test_a_refusal_says_why():
+def test_a_refusal_says_why(serving):
     refusal = {"action": "ErrorResponse", "message": "Failed to validate\nmore", "success": False}
     with serving(always(refusal, 400)) as (address, _), pytest.raises(RefusedError, match="Failed to validate"):
         Gateway(addresses=[address]).create({})
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_missing_key_is_told(status):
+def test_a_missing_key_is_told(serving, status):
     with serving(always({}, status)) as (address, _), pytest.raises(RefusedError) as error:
         Gateway(addresses=[address]).create({})
     assert "rest_key_file" in error.value.hint
@@ -92,21 +51,21 @@ def test_a_missing_key_is_told(status):
 
 @pytest.mark.parametrize(
     "answer",
-    [lambda *_: (500, b"<html>oops</html>"), lambda *_: (200, b"garbage"), lambda *_: (200, b"[]"), lambda *_: None],
+    [lambda _: (500, b"<html>oops</html>"), lambda _: (200, b"garbage"), lambda _: (200, b"[]"), lambda _: None],
     ids=["500", "garbage", "another service", "hangs up"],
 )
-def test_an_answer_that_is_none_leaves_it_open_whether_a_driver_was_made(answer):
+def test_an_answer_that_is_none_leaves_it_open_whether_a_driver_was_made(serving, answer):
     with serving(answer) as (address, seen), pytest.raises(LostAnswerError):
         Gateway(addresses=[address, address]).create({})
     assert len(seen) == 1  # it is not sent a second time
 
 
-def test_a_master_that_is_down_is_passed_over():
+def test_a_master_that_is_down_is_passed_over(serving):
     with serving(always(CREATED)) as (address, _):
         assert Gateway(addresses=[f"http://127.0.0.1:{closed_port()}", address]).create({}) == "driver-1"
 
 
-def test_a_master_on_standby_is_passed_over():
+def test_a_master_on_standby_is_passed_over(serving):
     with serving(always(STANDBY)) as (standby, _), serving(always(CREATED)) as (leader, _):
         assert Gateway(addresses=[standby, leader]).create({}) == "driver-1"
 
@@ -120,7 +79,7 @@ def test_no_master_at_all():
     assert "spark.master.rest.enabled" in error.value.hint
 
 
-def test_status():
+def test_status(serving):
     known = {"action": "SubmissionStatusResponse", "success": True, "driverState": "RUNNING", "workerId": "w"}
     unknown = {"action": "SubmissionStatusResponse", "success": False, "submissionId": "driver-1"}
     with serving(always(known)) as (address, seen):
@@ -132,7 +91,7 @@ def test_status():
 
 
 @pytest.mark.parametrize("success", [True, False])
-def test_kill(success):
+def test_kill(serving, success):
     with serving(always({"action": "KillSubmissionResponse", "success": success})) as (address, seen):
         assert Gateway(addresses=[address]).kill("driver-1") is success
     assert seen[0][:2] == ("POST", "/v1/submissions/kill/driver-1")

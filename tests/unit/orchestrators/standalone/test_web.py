@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -24,35 +21,6 @@ PAGE = {
 }
 
 
-@contextlib.contextmanager
-def serving(answer):
-    """A server whose `answer(path, query)` returns bytes."""
-    seen = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            parts = urllib.parse.urlsplit(self.path)
-            seen.append(parts.path)
-            content = answer(parts.path, dict(urllib.parse.parse_qsl(parts.query)))
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def test_a_masters_page():
     view = parse_view(json.dumps(PAGE).encode())
     assert view.drivers == {"d0": "FINISHED", "d1": "RUNNING", "d2": "SUBMITTED"}
@@ -66,22 +34,22 @@ def test_a_page_that_is_none(content):
         parse_view(content)
 
 
-def test_a_master_is_asked_once_per_interval_however_many_runs_are_followed():
+def test_a_master_is_asked_once_per_interval_however_many_runs_are_followed(serving):
     now = [100.0]
-    with serving(lambda *_: json.dumps(PAGE).encode()) as (address, seen):
+    with serving(lambda _: (200, json.dumps(PAGE).encode())) as (address, seen):
         views = Views(clock=lambda: now[0])
         for _ in range(20):
             views.get(address)
-        assert seen == ["/json/"]
+        assert [path for _, path, _, _ in seen] == ["/json/"]
         now[0] += INTERVAL + 0.01
         for _ in range(20):
             views.get(address)
-        assert seen == ["/json/"] * 2
+        assert [path for _, path, _, _ in seen] == ["/json/"] * 2
 
 
-def test_a_master_that_is_away_is_asked_once_per_interval_too():
+def test_a_master_that_is_away_is_asked_once_per_interval_too(serving):
     now = [100.0]
-    with serving(lambda *_: b"oops") as (address, seen):
+    with serving(lambda _: (200, b"oops")) as (address, seen):
         views = Views(clock=lambda: now[0])
         for _ in range(3):
             with pytest.raises(ClusterError):
@@ -92,11 +60,12 @@ def test_a_master_that_is_away_is_asked_once_per_interval_too():
 def worker(log):
     """A worker's log page: ranges of the bytes as text, as `WorkerPage` gives them."""
 
-    def answer(_path, query):
+    def answer(path):
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(path).query))
         start = min(int(query["offset"]), len(log))
         end = min(start + int(query["byteLength"]), len(log))
         text = log[start:end].decode("utf-8", "replace").encode()
-        return f"==== Bytes {start}-{end} of {len(log)} of /logs/{query['logType']} ====\n".encode() + text
+        return 200, f"==== Bytes {start}-{end} of {len(log)} of /logs/{query['logType']} ====\n".encode() + text
 
     return answer
 
@@ -111,14 +80,14 @@ def worker(log):
     ],
     ids=["empty", "short", "characters of several bytes", "long lines"],
 )
-def test_a_log_by_ranges_is_the_log(log):
+def test_a_log_by_ranges_is_the_log(serving, log):
     with serving(worker(log)) as (address, _):
         tail = Tail(driver_log(address, "d1", "stdout"), "stdout")
         lines = [line.text for line in (*tail.read(), *tail.rest())]
     assert lines == log.decode().splitlines()
 
 
-def test_bytes_that_are_no_text_do_not_shift_what_follows():
+def test_bytes_that_are_no_text_do_not_shift_what_follows(serving):
     log = b"before \xff\xfe\n" + b"y" * 70_000 + b"\nafter\n"
     with serving(worker(log)) as (address, _):
         tail = Tail(driver_log(address, "d1", "stdout"), "stdout")
@@ -126,9 +95,9 @@ def test_bytes_that_are_no_text_do_not_shift_what_follows():
     assert lines[1:] == ["y" * 70_000, "after"]
 
 
-def test_a_log_that_grows():
+def test_a_log_that_grows(serving):
     log = bytearray(b"one\ntw")
-    with serving(lambda path, query: worker(bytes(log))(path, query)) as (address, _):
+    with serving(lambda path: worker(bytes(log))(path)) as (address, _):
         tail = Tail(driver_log(address, "d1", "stdout"), "stdout")
         assert [line.text for line in tail.read()] == ["one"]
         log += b"o\nthree"
