@@ -10,9 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import time
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -319,6 +321,44 @@ def test_a_script_makes_its_session_itself_and_has_the_code(server, ran):
 
 def test_a_function_that_does_not_show_that_it_uses_spark_has_the_code(server, ran):
     assert ran("late:prices").result() == [0.0, 0.01]
+
+
+def pack(folder, name, files):
+    """Make a wheel of one module or extension."""
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    files = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{each},,\n" for each in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, text in {**files, f"{info}/RECORD": record}.items():
+            archive.writestr(each, text)
+
+
+def test_dependencies_travel_with_every_session(server, client, project, tmp_path):
+    pack(tmp_path, "onlyhere", {"onlyhere.py": "FACTOR = 21\n"})
+    (project / "requirements.txt").write_text("onlyhere\n")
+    (project / "far.py").write_text(
+        "from pyspark.sql import SparkSession, functions as F\n"
+        "def times(value):\n    import onlyhere\n    return value * onlyhere.FACTOR\n"
+        "def main(spark: SparkSession): return spark.range(3).select(F.udf(times, 'long')('id')).collect()[2][0]\n"
+    )
+    settings = (project / "wheelrun.toml").read_text()
+    (project / "wheelrun.toml").write_text(f'{settings}dependencies = "bundle"\n')
+    uv = {"UV_FIND_LINKS": str(tmp_path), "UV_NO_INDEX": "1"}
+
+    run = client(**uv).submit("far:main", target="connect")
+    run.wait(timeout=180)
+    assert run.state is S.SUCCEEDED, error_of(run)
+    assert run.result() == 42
+
+    pack(tmp_path, "fast", {f"fast{sysconfig.get_config_var('EXT_SUFFIX')}": "\x7fELF"})
+    (project / "requirements.txt").write_text("fast\n")
+    with pytest.raises(ConfigurationError, match="the bundle of dependencies holds compiled code"):
+        client(**uv).submit("far:main", target="connect")
 
 
 def test_further_sessions_have_the_code_too(server, ran):

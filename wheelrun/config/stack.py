@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     import pydantic
 
     Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+_PASSWORD = re.compile(r"[\w+.-]+://[^/@:]*:[^/]+@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +121,11 @@ def resolve_stack(
     artifact_root = stacked.artifact_root or ""
     if not artifact_root and (orchestrator == remotes.CONNECT or is_here(orchestrator, stacked.config)):
         artifact_root = str(data_dir(environ) / "artifacts")
+    if _PASSWORD.match(artifact_root):
+        raise ConfigurationError(
+            f"the artifact_root of target {name!r} holds a password, which would be stored with every run",
+            hint="leave it out, and give it in the environment, where the storage's own tools take it from",
+        )
     config, environment = stacked.config, stacked.environment
     if orchestrator == remotes.CONNECT:
         config, environment = remotes.settled(config, environment, stacked.conf, environ)

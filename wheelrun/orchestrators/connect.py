@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -20,9 +20,12 @@ from wheelrun.orchestrators.base import flavor_of
 from wheelrun.orchestrators.classic_spark import remarks
 from wheelrun.orchestrators.contract import Capabilities, Request, RunHandle
 from wheelrun.orchestrators.process import ProcessConfig, ProcessOrchestrator
+from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.session_conf import session_conf
+from wheelrun.orchestrators.shipment import bundle_name, bundle_reference
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.own import own_wheel
+from wheelrun.packaging.platforms import Platform
 from wheelrun.runtime.bootstrap import python_command
 from wheelrun.runtime.connect import release_left
 from wheelrun.runtime.connect_server import INSTALL, is_proxied, missing, reach
@@ -45,6 +48,10 @@ class ConnectConfig(ProcessConfig):
     )
     cluster_root: str | None = Field(
         default=None, description="What the server calls the artifact root, if not what it is called here"
+    )
+    dependencies: Literal["bundle", "cluster"] = Field(
+        default="cluster",
+        description="Whether the project's dependencies are there where the server runs, or travel with every session",
     )
     patience: float = Field(
         default=60.0, gt=0, description="Seconds that a step waits for a server that has gone away before it fails"
@@ -131,13 +138,45 @@ class ConnectOrchestrator(ProcessOrchestrator):
         del request
         root = ArtifactRoot(Path(plain.artifact_root))
         wheels = (*((deployment.wheel,) if deployment.wheel else ()), *deployment.also)
+        names = [self.shipped_name(wheel) for wheel in wheels]
+        if deployment.bundle is not None:
+            names.append(bundle_name(deployment.bundle))
         own = own_wheel(WheelCache(cache_dir(self.environ)))
         return replace(
             plain,
-            archives=(*(str(root.path / self.shipped_name(wheel)) for wheel in wheels), str(own.path)),
+            archives=(*(str(root.path / name) for name in names), str(own.path)),
             patience=self.config.patience,
             frames=(self.config.cluster_root or "").rstrip("/"),
         )
+
+    def bundle_platform(self, python: str) -> Platform | None:
+        """Return what a bundle is to be made for: this Python, since functions travel pickled, and any Linux."""
+        if self.config.dependencies != "bundle":
+            return None
+        return Platform(".".join(python.split(".")[:2]))
+
+    def has_code(self, deployment: Deployment, stack: Stack) -> bool:
+        """Whether the wheels and the bundle lie under the artifact root."""
+        bundle = deployment.bundle
+        kept = bundle is None or Root.open(stack.artifact_root).keep(bundle_name(bundle))
+        return kept and super().has_code(deployment, stack)
+
+    def ship(self, root: Root) -> int:
+        """Put the wheels and the bundle under the artifact root; return how many bytes had to be sent.
+
+        Raises:
+            ConfigurationError: there is compiled code in the bundle.
+        """
+        sent = super().ship(root)
+        if self.bundle is None:
+            return sent
+        if self.bundle.compiled:
+            raise ConfigurationError(
+                f"target {self.name!r}: the bundle of dependencies holds compiled code, which loads only unpacked, and"
+                " a Connect server gives its executors archives packed",
+                hint='install them where the server runs, and set dependencies = "cluster"',
+            )
+        return sent + root.put(self.bundle.path, bundle_name(bundle_reference(self.bundle)))
 
     def tidy(self, run: RunHandle) -> None:
         """Remove what is left of a run whose processes are gone, its sessions on the server too."""

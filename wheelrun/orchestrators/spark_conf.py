@@ -132,3 +132,22 @@ def split(conf: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
 
 def _amount(value: Any) -> float:
     return float(parse_size(value) if isinstance(value, str) else value)
+
+
+def agree(conf: Mapping[str, str], own: Mapping[str, tuple[str, str]], *, target: str) -> None:
+    """Refuse Spark settings that contradict the target's own keys, which stand for them.
+
+    Args:
+        conf: Spark settings.
+        own: The key that stands for a setting, and its value.
+        target: The target's name, for the message.
+
+    Raises:
+        ConfigurationError: one says another thing.
+    """
+    for setting, (key, value) in own.items():
+        if conf.get(setting, value) != value:
+            raise ConfigurationError(
+                f"target {target!r}: {setting} = {conf[setting]!r} is at odds with {key} = {value!r}",
+                hint=f"set {key} alone",
+            )

@@ -11,7 +11,7 @@ from wheelrun.config.masters import is_loopback
 from wheelrun.deployment import StepSpec
 from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators.shipment import Shipment
-from wheelrun.orchestrators.spark_conf import archives, by_cores, executor_environment, resource_conf, together
+from wheelrun.orchestrators.spark_conf import agree, archives, by_cores, executor_environment, resource_conf, together
 from wheelrun.orchestrators.submit_masters import LOOPBACK, SubmitConfig
 
 _OWN = {"spark.master": "master", "spark.submit.deployMode": "deploy_mode"}
@@ -35,13 +35,7 @@ def submit_conf(
     Raises:
         ConfigurationError: a setting cannot be honoured, or is at odds with another.
     """
-    for setting, key in _OWN.items():
-        if setting in stack.conf and stack.conf[setting] != getattr(config, key):
-            raise ConfigurationError(
-                f"target {target!r}: {setting} = {stack.conf[setting]!r} is at odds with"
-                f" {key} = {getattr(config, key)!r}",
-                hint=f"set {key} alone",
-            )
+    agree(stack.conf, {setting: (key, getattr(config, key)) for setting, key in _OWN.items()}, target=target)
     conf = {
         **config.kind.conf,
         **(LOOPBACK if is_loopback(config.master) else {}),

@@ -71,6 +71,11 @@ class Remote:
                 message = f"parameter {number} of the address {address(text)!r} is not key=value"
                 raise ConfigurationError(message, hint=_FORM)
             found[name] = unquote(value)
+        if "session_id" in found:
+            raise ConfigurationError(
+                f"the address {address(text)!r} names a session, and every run has its own",
+                hint="leave session_id out",
+            )
         secrets = {name: value for name, value in found.items() if _SECRET.search(name)}
         return cls(
             host=host,

@@ -207,3 +207,13 @@ def test_a_long_value_is_cut():
     with pytest.raises(ConfigurationError) as caught:
         validate(Config, {"workers": "many words " * 50}, "here")
     assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize("root", ["s3://key:word@bucket/folder", "sftp://me:@word@host/x", "https://:word@host/x"])
+def test_a_password_in_an_artifact_root_is_refused_before_it_is_stored(tmp_path, environ, root):
+    loaded = settings(tmp_path, environ, LAYERS)
+
+    with pytest.raises(ConfigurationError, match="target 't' holds a password") as error:
+        resolve_stack(loaded, "t", flags={"artifact_root": root}, environ=environ)
+
+    assert "word@" not in str(error.value)

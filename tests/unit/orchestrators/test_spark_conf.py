@@ -8,6 +8,7 @@ from wheelrun.deployment import StepSpec
 from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators.spark_conf import (
     SETTINGS,
+    agree,
     archives,
     executor_environment,
     mebibytes,
@@ -76,3 +77,12 @@ def test_secrets_are_told_apart():
     shown, secret = split({"spark.a": "1", "spark.hadoop.fs.s3a.secret.key": "s", "spark.executorEnv.MY_TOKEN": "t"})
     assert shown == {"spark.a": "1"}
     assert set(secret) == {"spark.hadoop.fs.s3a.secret.key", "spark.executorEnv.MY_TOKEN"}
+
+
+def test_a_setting_that_contradicts_a_key_of_the_target_is_refused():
+    own = {"spark.master": ("master", "spark://a:7077")}
+    agree({"spark.master": "spark://a:7077", "spark.app.name": "x"}, own, target="t")
+    agree({}, own, target="t")
+
+    with pytest.raises(ConfigurationError, match=r"spark\.master = 'yarn' is at odds with master = 'spark://a:7077'"):
+        agree({"spark.master": "yarn"}, own, target="t")

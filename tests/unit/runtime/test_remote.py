@@ -68,3 +68,9 @@ def test_settings_that_hold_an_address_are_shown_and_stored_without_its_secrets(
     assert public(settings) == masked(settings) == {"SPARK_REMOTE": "sc://h:7/;use_ssl=true", "N": "1"}
     assert without_secrets("sc://h:7/x;token=S3CR3T") == "sc://h:7"
     assert without_secrets(7) == 7
+
+
+def test_an_address_that_names_a_session_is_refused():
+    with pytest.raises(ConfigurationError, match="names a session") as error:
+        Remote.parse("sc://host:15002/;session_id=5d3e8a52-6d0f-4c0a-9f0e-0a5f3d0f9f11")
+    assert error.value.hint == "leave session_id out"

@@ -23,7 +23,15 @@ from wheelrun.orchestrators.log_lines import CHUNK, Source, read_logs
 from wheelrun.orchestrators.remote_run import RemoteRun
 from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.shipment import Shipment, ShipmentConfig
-from wheelrun.orchestrators.spark_conf import archives, by_cores, executor_environment, resource_conf, split, together
+from wheelrun.orchestrators.spark_conf import (
+    agree,
+    archives,
+    by_cores,
+    executor_environment,
+    resource_conf,
+    split,
+    together,
+)
 from wheelrun.orchestrators.standalone.gateway import Address, Gateway, LostAnswerError
 from wheelrun.orchestrators.standalone.state import Native, overlaid
 from wheelrun.orchestrators.standalone.web import VIEWS, View, driver_log
@@ -186,6 +194,11 @@ class StandaloneOrchestrator(ClusterOrchestrator):
         return [*checks, root_check(stack)]
 
     def _request(self, shipment: Shipment, stack: Stack, run_id: str, *, start: int) -> Request:
+        own = {
+            "spark.master": ("master", self.config.master),
+            "spark.submit.deployMode": ("the deploy mode", "cluster"),
+        }
+        agree(stack.conf, own, target=self.name)
         shown, secret = split(self._conf(shipment, stack))
         arguments = ["--master", self.config.master, "--deploy-mode", "client"]
         for name, value in sorted(shown.items()):
