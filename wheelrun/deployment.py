@@ -21,6 +21,9 @@ from wheelrun.step_settings import Resources, RunIf
 FORMAT = 1
 """The format of the JSON. A reader refuses a newer one."""
 
+OWN_DISTRIBUTION = "wheelrun"
+"""The distribution that travels beside the project's to a cluster, and decides nothing that a step gives."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSpec:
@@ -137,7 +140,8 @@ class Deployment:
         """Return each step's cache key: what decides its outputs, its upstream steps' keys included (64 hex digits)."""
         keys: dict[str, str] = {}
         digest = self.wheel.digest if self.wheel else ""
-        also = [wheel.digest for wheel in (*self.also, *([self.bundle] if self.bundle else []))]
+        beside = [wheel for wheel in self.also if wheel.name != OWN_DISTRIBUTION]
+        also = [wheel.digest for wheel in (*beside, *([self.bundle] if self.bundle else []))]
         for spec in self.steps:
             facts = [
                 digest, also, spec.function, spec.kind, spec.arguments, spec.outputs, list(self.argv),

@@ -80,6 +80,14 @@ PROJECT = {
             if current_run().attempt < 3: raise ValueError(f"attempt {current_run().attempt}")
             return current_run().attempt
 
+        @step(cache=True)
+        def remembered(n: int):
+            print("worked out", n)
+            return n + 1
+
+        @pipeline
+        def cached(n: int): return remembered(remembered(n))
+
         @step
         def dies():
             os.kill(os.getpid(), 9)

@@ -86,6 +86,20 @@ def test_retries(harness):
     assert run.record.steps[0].attempts == 3
 
 
+def test_a_run_whose_every_step_is_cached_gives_the_same_result(harness):
+    first = harness.run("jobs:cached", {"n": 1})
+    assert set(states(first).values()) == {S.SUCCEEDED}
+    second = harness.run("jobs:cached", {"n": 1})
+    assert second.state is S.SUCCEEDED
+    assert states(second) == dict.fromkeys(states(first), S.CACHED)
+    assert second.result() == first.result() == 3
+    assert harness.another().run(second.id).status() == second.record
+    again = harness.client.rerun(second.id)
+    again.wait(timeout=120)
+    assert again.result() == 3
+    assert lines(second) == []
+
+
 def test_a_process_that_dies_is_told_and_the_other_steps_still_run(harness):
     run = harness.run("jobs:survives")
     assert states(run) == {"dies": S.FAILED, "tell": S.SUCCEEDED, "dies_once": S.SUCCEEDED}

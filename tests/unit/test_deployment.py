@@ -133,6 +133,10 @@ def test_step_keys_change_with_what_decides_the_outputs_and_with_nothing_else():
     assert other_argument["a"] != keys["a"]
     assert other_argument["b"] != keys["b"]
     assert other_retries == keys
+    sibling = replace(base, also=(replace(wheel, name="sibling"),))
+    assert not set(keys.values()) & set(sibling.step_keys().values())
+    travelling = replace(base, also=(replace(wheel, name="wheelrun"),))  # the same, on a cluster
+    assert travelling.step_keys() == keys
 
 
 def test_step_by_name():

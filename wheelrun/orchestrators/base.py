@@ -16,7 +16,7 @@ from wheelrun.config import Stack
 from wheelrun.deployment import Deployment, StepSpec
 from wheelrun.errors import ConfigurationError, WheelrunError
 from wheelrun.orchestrators.contract import Capabilities, LogLine, PlaceholderRun, Request, RunHandle, local_path
-from wheelrun.orchestrators.roots import Root
+from wheelrun.orchestrators.roots import NAMES, Root
 from wheelrun.runtime import artifacts
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.runtime.events import EventLog
@@ -272,7 +272,8 @@ class BaseOrchestrator(ABC):
         """Tell the steps whose outputs are cached; return whether that leaves nothing to launch."""
         if not self.config.supports_client_side_caching or self._run_id is None:
             return False
-        if not Root.open(stack.artifact_root).is_local:
+        place = Root.open(stack.artifact_root)
+        if not place.is_local:
             return False  # what is cached behind a URL is looked up by the driver
         root = ArtifactRoot(local_path(stack.artifact_root))
         paths = root.run(self._run_id)
@@ -284,6 +285,7 @@ class BaseOrchestrator(ABC):
         }
         if len(found) < len(deployment.steps):
             return False  # what is cached beside steps that run is told by the process that runs them
+        place.write(NAMES.run(self._run_id).deployment.as_posix(), deployment.to_json().encode())
         log = EventLog(paths.events)
         log.emit("run", state=RunState.RUNNING)
         for spec in deployment.steps:

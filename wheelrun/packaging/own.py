@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wheelrun._version import __version__
+from wheelrun.deployment import OWN_DISTRIBUTION
 from wheelrun.errors import PackagingError
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.setup_py import SetupSpec
 from wheelrun.packaging.templates import template_root
 from wheelrun.packaging.wheel import PACKAGING_VERSION, Wheel, stamped_version, verify_record, write_wheel
 
-_NAME = "wheelrun"
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -31,15 +31,15 @@ def own_wheel(cache: WheelCache) -> Wheel:
     if (wheel := cache.get(key)) is not None:
         return wheel
     spec = SetupSpec(
-        name=_NAME,
+        name=OWN_DISTRIBUTION,
         version=stamped_version(__version__, digest),
-        packages=(_NAME,),
+        packages=(OWN_DISTRIBUTION,),
         python_requires=">=3.10",
     )
     with tempfile.TemporaryDirectory(prefix="wheelrun-") as folder:
         path = write_wheel(spec, files, Path(folder))
         verify_record(path)
-        return cache.put(key, path, {"name": _NAME, "version": spec.version, "digest": digest})
+        return cache.put(key, path, {"name": OWN_DISTRIBUTION, "version": spec.version, "digest": digest})
 
 
 def _files() -> list[tuple[str, Path, bool]]:
@@ -50,9 +50,9 @@ def _files() -> list[tuple[str, Path, bool]]:
             hint="Install wheelrun unpacked, not inside an archive.",
         )
     templates = template_root()
-    places = [(_NAME, _PACKAGE)]
+    places = [(OWN_DISTRIBUTION, _PACKAGE)]
     if _PACKAGE not in templates.parents:
-        places.append((f"{_NAME}/templates", templates))
+        places.append((f"{OWN_DISTRIBUTION}/templates", templates))
     return sorted(file for prefix, place in places for file in _below(prefix, place))
 
 
