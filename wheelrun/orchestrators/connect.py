@@ -22,7 +22,7 @@ from wheelrun.orchestrators.contract import Capabilities, Request, RunHandle
 from wheelrun.orchestrators.process import ProcessConfig, ProcessOrchestrator
 from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.session_conf import session_conf
-from wheelrun.orchestrators.shipment import bundle_name, bundle_reference
+from wheelrun.orchestrators.shipment import bundle_name, bundle_reference, refuse_compiled
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.own import own_wheel
 from wheelrun.packaging.platforms import Platform
@@ -167,15 +167,10 @@ class ConnectOrchestrator(ProcessOrchestrator):
         Raises:
             ConfigurationError: there is compiled code in the bundle.
         """
+        refuse_compiled(self.bundle, target=self.name, reader="executors of a Connect server")
         sent = super().ship(root)
         if self.bundle is None:
             return sent
-        if self.bundle.compiled:
-            raise ConfigurationError(
-                f"target {self.name!r}: the bundle of dependencies holds compiled code, which loads only unpacked, and"
-                " a Connect server gives its executors archives packed",
-                hint='install them where the server runs, and set dependencies = "cluster"',
-            )
         return sent + root.put(self.bundle.path, bundle_name(bundle_reference(self.bundle)))
 
     def tidy(self, run: RunHandle) -> None:

@@ -189,6 +189,25 @@ def bundle_name(bundle: WheelRef) -> str:
     return NAMES.bundle(bundle.digest, bundle.file).as_posix()
 
 
+def refuse_compiled(bundle: Bundle | None, *, target: str, reader: str) -> None:
+    """Refuse a bundle with compiled code where it stays packed.
+
+    Args:
+        bundle: The bundle, if there is one.
+        target: The target's name, for the message.
+        reader: Who gets it packed, for the message.
+
+    Raises:
+        ConfigurationError: there is compiled code in it.
+    """
+    if bundle is not None and bundle.compiled:
+        raise ConfigurationError(
+            f"target {target!r}: the bundle of dependencies holds compiled code, which loads only unpacked, and"
+            f" {reader} get archives packed",
+            hint='install them there, and set dependencies = "cluster"',
+        )
+
+
 def has_code(root: Root, deployment: Deployment) -> bool:
     """Whether all archives of a deployment are below the root; those that are stay for the next hour."""
     wheels = (deployment.wheel, *deployment.also)

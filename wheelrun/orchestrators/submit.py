@@ -24,7 +24,7 @@ from wheelrun.orchestrators.log_lines import file_source, read_logs
 from wheelrun.orchestrators.process import ProcessOrchestrator
 from wheelrun.orchestrators.remote_run import RemoteRun
 from wheelrun.orchestrators.roots import Root
-from wheelrun.orchestrators.shipment import Shipment
+from wheelrun.orchestrators.shipment import Shipment, refuse_compiled
 from wheelrun.orchestrators.spark_conf import resource_conf, together
 from wheelrun.orchestrators.submit_command import Program, arguments, find_program, kill_command
 from wheelrun.orchestrators.submit_conf import resources, submit_conf
@@ -145,12 +145,8 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
         run_id = self.get_orchestrator_run_id()
         request = self.prepare(deployment, stack, run_id)
         self._check_ready(stack)
-        if self.bundle is not None and self.bundle.compiled and self.config.kind.zips:
-            raise ConfigurationError(
-                f"target {self.name!r}: the bundle of dependencies holds compiled code, which loads only unpacked, and"
-                f" executors of master {self.config.master} get archives packed",
-                hint='install them there, and set dependencies = "cluster"',
-            )
+        if self.config.kind.zips:
+            refuse_compiled(self.bundle, target=self.name, reader=f"executors of master {self.config.master}")
         root = ArtifactRoot(local_path(stack.artifact_root))
         shipment = self.shipment(deployment, stack)
         sent = shipment.send(Root.open(stack.artifact_root), self.wheels, self.bundle, run_id)
