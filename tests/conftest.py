@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
+import threading
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -48,3 +53,55 @@ def spark_cluster(tmp_path_factory):
     cluster.up(environ, workers=2, cores=3)
     yield SparkCluster(environ, cluster.targets(environ))
     cluster.down(environ)
+
+
+class Call(NamedTuple):
+    """A request that a test's server got."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@contextlib.contextmanager
+def _serving(answer):
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            seen.append(Call(self.command, self.path, dict(self.headers), body))
+            given = answer(seen[-1])
+            if given is None:
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            status, content = given
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST  # noqa: N815 - the name that the server looks for
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def serving():
+    """Serve HTTP in a block: `serving(answer)` gives its address, and a list of the calls that it got.
+
+    `answer(call)` returns status and content, or None to hang up.
+    """
+    return _serving

@@ -9,10 +9,8 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -170,54 +168,35 @@ def test_a_run_goes_on_while_the_master_is_away(site, folders):
     assert after.result(timeout=120) == 1
 
 
-@contextlib.contextmanager
-def gateway_before(site, answer):
-    """A server in front of the gateway: it passes requests on as `answer(path, pass_on)` says."""
+@pytest.fixture
+def gateway_before(site, serving):
+    """Put a server before the gateway in a block: it passes requests on as `answer(path, pass_on)` says."""
     real = site.cluster.targets["cluster"]["rest"]
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
+    @contextlib.contextmanager
+    def put(answer):
+        def passing(call):
             def pass_on():
-                request = urllib.request.Request(
-                    real + self.path, body or None, dict(self.headers), method=self.command
-                )
+                request = urllib.request.Request(real + call.path, call.body or None, call.headers, method=call.method)
                 with urllib.request.urlopen(request) as response:
                     return response.status, response.read()
 
-            given = answer(self.path, pass_on)
-            if given is None:
-                self.close_connection = True
-                return
-            status, content = given
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            return answer(call.path, pass_on)
 
-        do_GET = do_POST  # noqa: N815 - the name that the server looks for
+        with serving(passing) as (address, _):
+            site.configure(rest=address)
+            try:
+                yield
+            finally:
+                site.configure()
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        site.configure(rest=f"http://127.0.0.1:{server.server_port}")
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        site.configure()
+    return put
 
 
 @pytest.mark.parametrize("bad", [(500, b"oops"), (200, b"garbage"), None], ids=["500", "garbage", "nothing"])
-def test_a_gateway_that_does_not_take_the_driver(site, bad):
+def test_a_gateway_that_does_not_take_the_driver(site, gateway_before, bad):
     ill = True
-    with gateway_before(site, lambda path, pass_on: bad if ill and "create" in path else pass_on()):
+    with gateway_before(lambda path, pass_on: bad if ill and "create" in path else pass_on()):
         with pytest.raises(ClusterError, match="submission failed") as error:
             site.submit("jobs:succeed")
         run = site.client.run()
@@ -227,7 +206,7 @@ def test_a_gateway_that_does_not_take_the_driver(site, bad):
         assert site.client.resume(run.id).result(timeout=120) == 1
 
 
-def test_a_gateway_whose_answer_is_lost_makes_one_driver_and_the_run_is_followed(site, folders):
+def test_a_gateway_whose_answer_is_lost_makes_one_driver_and_the_run_is_followed(site, gateway_before, folders):
     def lose(path, pass_on):
         answer = pass_on()
         if "create" not in path:
@@ -235,7 +214,7 @@ def test_a_gateway_whose_answer_is_lost_makes_one_driver_and_the_run_is_followed
         until(lambda: any(site.home.glob("artifacts/runs/*/claims/1")))
         return 200, b"garbage"
 
-    with gateway_before(site, lose):
+    with gateway_before(lose):
         run = site.submit("jobs:touch", {"folder": folders["folder"], "until": folders["go"]})
         folders["go"].touch()
         assert run.wait(timeout=120).state is S.SUCCEEDED

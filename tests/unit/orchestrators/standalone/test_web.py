@@ -40,11 +40,11 @@ def test_a_master_is_asked_once_per_interval_however_many_runs_are_followed(serv
         views = Views(clock=lambda: now[0])
         for _ in range(20):
             views.get(address)
-        assert [path for _, path, _, _ in seen] == ["/json/"]
+        assert [call.path for call in seen] == ["/json/"]
         now[0] += INTERVAL + 0.01
         for _ in range(20):
             views.get(address)
-        assert [path for _, path, _, _ in seen] == ["/json/"] * 2
+        assert [call.path for call in seen] == ["/json/"] * 2
 
 
 def test_a_master_that_is_away_is_asked_once_per_interval_too(serving):
@@ -60,8 +60,8 @@ def test_a_master_that_is_away_is_asked_once_per_interval_too(serving):
 def worker(log):
     """A worker's log page: ranges of the bytes as text, as `WorkerPage` gives them."""
 
-    def answer(path):
-        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(path).query))
+    def answer(call):
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(call.path).query))
         start = min(int(query["offset"]), len(log))
         end = min(start + int(query["byteLength"]), len(log))
         text = log[start:end].decode("utf-8", "replace").encode()
@@ -97,7 +97,7 @@ def test_bytes_that_are_no_text_do_not_shift_what_follows(serving):
 
 def test_a_log_that_grows(serving):
     log = bytearray(b"one\ntw")
-    with serving(lambda path: worker(bytes(log))(path)) as (address, _):
+    with serving(lambda call: worker(bytes(log))(call)) as (address, _):
         tail = Tail(driver_log(address, "d1", "stdout"), "stdout")
         assert [line.text for line in tail.read()] == ["one"]
         log += b"o\nthree"
