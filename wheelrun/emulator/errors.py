@@ -1,0 +1,44 @@
+"""What the emulator answers when it does not do what it was asked: the codes and the shape of the real service."""
+
+from __future__ import annotations
+
+STATUSES = {
+    "BAD_REQUEST": 400,
+    "INVALID_PARAMETER_VALUE": 400,
+    "INVALID_STATE": 400,
+    "MALFORMED_REQUEST": 400,
+    "MAX_READ_SIZE_EXCEEDED": 400,
+    "REQUEST_LIMIT_EXCEEDED": 429,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "ENDPOINT_NOT_FOUND": 404,
+    "FEATURE_DISABLED": 404,
+    "NOT_FOUND": 404,
+    "RESOURCE_DOES_NOT_EXIST": 404,
+    "ALREADY_EXISTS": 409,
+    "RESOURCE_ALREADY_EXISTS": 400,
+    "RESOURCE_CONFLICT": 409,
+    "INTERNAL_ERROR": 500,
+    "TEMPORARILY_UNAVAILABLE": 503,
+}
+"""The HTTP status of each error code."""
+
+
+class ApiError(Exception):
+    """A refusal.
+
+    Args:
+        code: One of `STATUSES`.
+        message: What is wrong, in a sentence.
+        status: The HTTP status, where it is not the code's usual one.
+    """
+
+    def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = STATUSES[code] if status is None else status
+
+    def table(self) -> dict[str, str]:
+        """Return the answer's body."""
+        return {"error_code": self.code, "message": self.message}
