@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from wheelrun.emulator.errors import ApiError
-from wheelrun.emulator.state import State
+from wheelrun.emulator.service import Emulator
 
-SERVICES: Sequence[str] = ()
+SERVICES: Sequence[str] = ("scim",)
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""
 
 _OPEN = ("/oidc/", "/health")
@@ -25,25 +25,25 @@ _OPEN = ("/oidc/", "/health")
 Next = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(state: State) -> Starlette:
+def create_app(emulator: Emulator) -> Starlette:
     """Return the application.
 
     Args:
-        state: What it remembers.
+        emulator: What its services share.
     """
-    routes = [
-        route for name in SERVICES for route in importlib.import_module(f"wheelrun.emulator.api.{name}").routes(state)
-    ]
+    services = [importlib.import_module(f"wheelrun.emulator.api.{name}") for name in SERVICES]
+
+    token = emulator.state.token.encode()
 
     async def authenticated(request: Request, call_next: Next) -> Response:
         if not request.url.path.startswith(_OPEN):
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), state.token.encode()):
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), token):
                 return answer(ApiError("UNAUTHENTICATED", "Credential was not sent or was of an unsupported type"))
         return await call_next(request)
 
     return Starlette(
-        routes=routes,
+        routes=[route for service in services for route in service.routes(emulator)],
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=authenticated)],
         exception_handlers={ApiError: _refused, HTTPException: _not_found},
     )

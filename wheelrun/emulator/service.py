@@ -1,0 +1,70 @@
+"""What every service of the emulator is given, and how it reads a request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from wheelrun.emulator.checking import checked
+from wheelrun.emulator.errors import ApiError
+from wheelrun.emulator.state import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emulator:
+    """What the services share.
+
+    Attributes:
+        state: What is remembered.
+    """
+
+    state: State
+
+
+Handler = Callable[[dict[str, Any]], Mapping[str, Any]]
+"""Takes a request's fields, checked, and returns the answer's."""
+
+
+def endpoint(method: str, path: str, like: Callable[..., Any], handler: Handler) -> Route:
+    """Return the route of a call whose fields are those of a method of the official client.
+
+    The handler runs in a thread, since it may wait.
+
+    Args:
+        method: The HTTP method.
+        path: The path, with the parts that are fields in braces: "/api/2.0/policies/{policy_id}".
+        like: The client's method, such as `JobsAPI.submit`: its parameters are the fields that are known.
+        handler: What does it.
+    """
+
+    async def answered(request: Request) -> Response:
+        fields = {**await given(request), **request.path_params}
+        return JSONResponse(await run_in_threadpool(lambda: handler(checked(like, fields))))
+
+    return Route(path, answered, methods=[method])
+
+
+async def given(request: Request) -> dict[str, Any]:
+    """Return the fields of a request: its query's, and its body's.
+
+    Raises:
+        ApiError: the body is not a JSON object.
+    """
+    fields: dict[str, Any] = dict(request.query_params)
+    body = await request.body()
+    if not body.strip():
+        return fields
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise ApiError("MALFORMED_REQUEST", f"Could not parse request object: {error}") from error
+    if not isinstance(document, dict):
+        raise ApiError("MALFORMED_REQUEST", "Could not parse request object: expected an object")
+    return fields | document
