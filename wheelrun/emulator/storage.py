@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from wheelrun.emulator.errors import ApiError
 
@@ -47,8 +47,12 @@ class Entry:
         return self.path.rpartition("/")[2]
 
 
-Refusal = tuple[str, str]
-"""An error code, and the message with "{path}"."""
+class Refusal(NamedTuple):
+    """An error code, the message with "{path}", and the reason; see `ApiError`."""
+
+    code: str
+    message: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,8 +201,8 @@ class Storage:
 
     def refusal(self, kind: str, path: str) -> ApiError:
         """Return what this service says."""
-        code, message = self.refusals[kind]
-        return ApiError(code, message.format(path=path))
+        refusal = self.refusals[kind]
+        return ApiError(refusal.code, refusal.message.format(path=path), reason=refusal.reason)
 
     def _can_write(self, path: str, *, overwrite: bool, parents: bool) -> None:
         there = self.find(path)
@@ -233,9 +237,9 @@ _KINDS = {
 
 
 def open_private(path: Path, *, append: bool = False) -> BinaryIO:
-    """Open a file for writing that only its owner can read; it must not be there unless it is appended to."""
-    how = os.O_APPEND if append else os.O_EXCL
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how | os.O_NOFOLLOW, 0o600), "wb")
+    """Open a file for writing that only its owner can read; it must be there if it is appended to, else not."""
+    how = os.O_APPEND if append else os.O_CREAT | os.O_EXCL
+    return os.fdopen(os.open(path, os.O_WRONLY | how | os.O_NOFOLLOW, 0o600), "wb")
 
 
 def copy_into(stream: BinaryIO, source: Path) -> None:

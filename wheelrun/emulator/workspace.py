@@ -12,7 +12,7 @@ from typing import Any
 
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.state import USER, State
-from wheelrun.emulator.storage import Entry, Storage
+from wheelrun.emulator.storage import Entry, Refusal, Storage
 
 MAX_IMPORT = 10 * 2**20
 """The most bytes of a file that comes, or goes, in one JSON document."""
@@ -30,11 +30,11 @@ _LANGUAGES = {".py": "PYTHON", ".r": "R", ".R": "R", ".scala": "SCALA", ".sql": 
 _PROTECTED = ("/", "/Users", "/Shared", f"/Users/{USER}")
 
 _REFUSALS = {
-    "missing": ("RESOURCE_DOES_NOT_EXIST", "Path ({path}) doesn't exist."),
-    "exists": ("RESOURCE_ALREADY_EXISTS", "Path ({path}) already exists."),
-    "directory": ("INVALID_PARAMETER_VALUE", "Path ({path}) is a directory."),
-    "file": ("INVALID_PARAMETER_VALUE", "Path ({path}) is not a directory."),
-    "full": ("DIRECTORY_NOT_EMPTY", "Folder ({path}) is not empty."),
+    "missing": Refusal("RESOURCE_DOES_NOT_EXIST", "Path ({path}) doesn't exist."),
+    "exists": Refusal("RESOURCE_ALREADY_EXISTS", "Path ({path}) already exists."),
+    "directory": Refusal("INVALID_PARAMETER_VALUE", "Path ({path}) is a directory."),
+    "file": Refusal("INVALID_PARAMETER_VALUE", "Path ({path}) is not a directory."),
+    "full": Refusal("DIRECTORY_NOT_EMPTY", "Folder ({path}) is not empty."),
 }
 
 
