@@ -22,6 +22,7 @@ SERVICES: Sequence[str] = (
     "volumes",
     "files",
     "dbfs",
+    "secrets",
 )
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""
 
