@@ -16,10 +16,17 @@ from starlette.responses import JSONResponse, Response
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.service import Emulator
 
-SERVICES: Sequence[str] = ("scim",)
+SERVICES: Sequence[str] = (
+    "scim",
+    "workspace",
+    "volumes",
+    "files",
+    "dbfs",
+    "secrets",
+)
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""
 
-_OPEN = ("/oidc/", "/health")
+_OPEN = ("/oidc/", "/health", "/storage/")
 """What can be called without a token, and looks at credentials itself."""
 
 Next = Callable[[Request], Awaitable[Response]]
