@@ -102,6 +102,7 @@ class Client(Workspace):
         compilation = self._compile(entry, params or {}, argv, name, stack)
         try:
             orchestrator = self.orchestrator_for(stack)
+            stack = orchestrator.settled(stack)
         except BaseException:
             compilation.abandon()
             raise
@@ -145,6 +146,7 @@ class Client(Workspace):
         stack = self._stack(target, env, conf, timeout, options)
         deployment = self._compile(entry, params or {}, argv, name, stack).result()
         orchestrator = self.orchestrator_for(stack)
+        stack = orchestrator.settled(stack)
         orchestrator.check(deployment)
         deployment, built = self._built(deployment.with_settings(timeout=stack.timeout), orchestrator, allow_secrets)
         return Prepared(request=orchestrator.prepare(deployment, stack, "RUN_ID"), build=built, deployment=deployment)

@@ -131,6 +131,14 @@ class BaseOrchestrator(ABC):
     def prepare(self, deployment: Deployment, stack: Stack, run_id: str) -> Request:
         """Return the request that `prepare_or_run_pipeline` submits, without submitting it."""
 
+    def settled(self, stack: Stack) -> Stack:
+        """Return the target with what only it can tell, as a run's record will have it. Nothing is made there.
+
+        Raises:
+            WheelrunError: it cannot be reached, or a setting does not fit it.
+        """
+        return stack
+
     def check(self, deployment: Deployment) -> None:
         """Refuse, or warn about, what this orchestrator cannot honour.
 
@@ -243,6 +251,10 @@ class BaseOrchestrator(ABC):
             python: The version of the target's Python, such as "3.11.7".
         """
         del python
+        return None
+
+    def known_python(self) -> str | None:
+        """Return the version of the target's Python where that is known without a run, such as "3.11" or "3.11.7"."""
         return None
 
     def python_key(self) -> str | None:

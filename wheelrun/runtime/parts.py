@@ -121,12 +121,17 @@ class PartReader:
     """Reads the parts of one task's streams, each once and in order.
 
     Args:
-        streams: The streams that are wanted.
+        streams: The streams that are wanted; all if none is named.
     """
 
     def __init__(self, *streams: str) -> None:
         self._streams = streams
         self._next: dict[tuple[int, str], int] = {}
+
+    @property
+    def has_read(self) -> bool:
+        """Whether it has read anything."""
+        return bool(self._next)
 
     def due(self, names: Iterable[str]) -> Iterator[Part]:
         """Yield the parts among the names of the task's folder that are to be read next; tell `took` of each."""

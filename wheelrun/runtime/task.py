@@ -15,12 +15,14 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from wheelrun.deployment import Deployment
 from wheelrun.errors import ConfigurationError, WheelrunError
 from wheelrun.runtime.entrypoint import BaseEntrypointConfiguration, open_deployment
 from wheelrun.runtime.events import Event, EventLog, fold, line, parse
 from wheelrun.runtime.execute import Execution, conclude
+from wheelrun.runtime.graph import Decision, decide
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.mirror import Mirror, history
 from wheelrun.runtime.own_streams import written_to
@@ -48,10 +50,10 @@ class _Task(BaseEntrypointConfiguration):
     """What both kinds of task have in common.
 
     The options: `source` is the run in whose folder the deployment lies, `start` which start of the run this is,
-    `service_run` the service's id of it.
+    `service_run` the service's id of it, and `service_task` of this attempt of the task.
     """
 
-    options = ("deployment_id", "run_id", "artifact_root", "source", "start", "service_run")
+    options = ("deployment_id", "run_id", "artifact_root", "source", "start", "service_run", "service_task")
 
     def run(self) -> RunState:
         """Run, and leave what comes of it below the artifact root.
@@ -111,9 +113,14 @@ class _Task(BaseEntrypointConfiguration):
             log.emit("resume", steps=again)
             own = []
         log.emit(
-            "task", start=start, service_run=self.arguments["service_run"], python=platform.python_version(),
-            host=platform.node(), pid=os.getpid(),
-        )  # fmt: skip
+            "task",
+            start=start,
+            service_run=self.arguments["service_run"],
+            service_task=self.arguments["service_task"],
+            python=platform.python_version(),
+            host=platform.node(),
+            pid=os.getpid(),
+        )
         mirror.push()
         mirror.fetch(deployment, steps)
         _wait_for_turn(own)
@@ -262,20 +269,23 @@ def settled(deployment: Deployment, names: Sequence[str], events: list[Event]) -
         names: The steps, each behind what it depends on.
         events: What is known of them.
     """
-    states = {step.name: step.state for step in fold(names, events).steps}
+    found = {step.name: step.state for step in fold(names, events).steps}
+    # of what is not asked about it is known that it did not keep the others from running
+    states = {spec.name: found.get(spec.name, RunState.SUCCEEDED) for spec in deployment.steps}
+    steps = {spec.name: spec for spec in deployment.steps}
     added = []
     for name in names:
         if states[name].is_terminal:
             continue
-        spec = deployment.step(name)
-        kept = spec.run_if is RunIf.ALL_SUCCEEDED and any(
-            not states[each].is_success for each in spec.upstream if each in states
-        )
         began = states[name] is RunState.RUNNING
-        states[name] = RunState.SKIPPED if kept and not began else RunState.FAILED
-        error = ErrorInfo(category="cluster", message=f"step {name!r} ended without a word")
-        fields = {"step": name, "state": states[name], "error": None if kept and not began else error}
-        added += parse(line("step", time.time(), fields))
+        decision, reason = decide(steps[name], states, steps)
+        if decision is Decision.SKIP and not began:
+            states[name] = RunState.SKIPPED
+            fields: dict[str, Any] = {"reason": reason}
+        else:
+            states[name] = RunState.FAILED
+            fields = {"error": ErrorInfo(category="cluster", message=f"step {name!r} ended without a word")}
+        added += parse(line("step", time.time(), {"step": name, "state": states[name], **fields}))
     return [*events, *added]
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wheelrun.errors import ConfigurationError
+from wheelrun.runtime.masking import REFERENCE
 from wheelrun.signatures import spark_session
-
-SECRET = re.compile(r"\{\{secrets/([^/{}]+)/([^/{}]+)\}\}")
-"""A reference to a secret of the workspace."""
-
 
 def set_environment(variables: Mapping[str, str]) -> None:
     """Set the run's variables; a reference to a secret is looked up, unless the cluster has set the variable already.
@@ -22,7 +18,7 @@ def set_environment(variables: Mapping[str, str]) -> None:
         ConfigurationError: a secret cannot be read.
     """
     for name, value in variables.items():
-        found = SECRET.fullmatch(value)
+        found = REFERENCE.fullmatch(value)
         if found is None:
             os.environ[name] = value
         elif os.environ.get(name, value) == value:

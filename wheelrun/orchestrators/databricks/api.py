@@ -83,6 +83,13 @@ class Api:
     sleep: Callable[[float], None] = time.sleep
     _answered: bool = field(default=False)
 
+    @property
+    def identity(self) -> str:
+        """What tells whose credentials these are, "" where that is not known. It holds the credentials: keep it secret."""
+        config = self.client.config
+        who = config.client_id or config.token or config.azure_client_id
+        return f"{self.host} {who}" if who else ""
+
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Make a GET call and return its answer."""
         return self.call("GET", path, query=query)
