@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from wheelrun.emulator.checking import checked
+from wheelrun.emulator.compute import Compute
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.state import State
 
@@ -23,9 +24,11 @@ class Emulator:
 
     Attributes:
         state: What is remembered.
+        compute: Where tasks run.
     """
 
     state: State
+    compute: Compute
 
 
 Handler = Callable[[dict[str, Any]], Mapping[str, Any]]
