@@ -12,15 +12,14 @@ from typing import Generic, Protocol, TypeVar
 from wheelrun.emulator.errors import ApiError
 
 Item = TypeVar("Item")
-ItemOf = TypeVar("ItemOf", covariant=True)
+Item_co = TypeVar("Item_co", covariant=True)
 
 
-class Source(Protocol[ItemOf]):
+class Source(Protocol[Item_co]):
     """Yields what there is between two numbers."""
 
-    def __call__(
-        self, *, above: int | None = None, below: int | None = None, newest_first: bool
-    ) -> Iterator[ItemOf]: ...
+    def __call__(self, *, above: int | None = None, below: int | None = None, newest_first: bool) -> Iterator[Item_co]:
+        """Yield them, by their number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

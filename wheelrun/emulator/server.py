@@ -13,6 +13,7 @@ import uvicorn
 
 from wheelrun.emulator.app import create_app
 from wheelrun.emulator.compute import Compute
+from wheelrun.emulator.engine import Engine
 from wheelrun.emulator.service import Emulator
 from wheelrun.emulator.state import State
 from wheelrun.errors import ClusterError
@@ -22,7 +23,12 @@ LOOPBACK = "127.0.0.1"
 
 @contextlib.contextmanager
 def running(
-    folder: Path, *, port: int = 0, token: str | None = None, spark_master: str | None = None
+    folder: Path,
+    *,
+    port: int = 0,
+    token: str | None = None,
+    spark_master: str | None = None,
+    compute_class: type[Compute] = Compute,
 ) -> Iterator[State]:
     """Serve while the block runs.
 
@@ -31,6 +37,7 @@ def running(
         port: The port on the loopback address; 0 for any that is free.
         token: What clients have to show; by default a new one.
         spark_master: The master of a standalone cluster that tasks use; by default each has Spark in its own process.
+        compute_class: What runs tasks.
 
     Yields:
         The state: its `host` and `token` are what a client needs. It is ready to serve.
@@ -44,8 +51,9 @@ def running(
         host=f"http://{LOOPBACK}:{listener.getsockname()[1]}",
         token=token or f"dapi{secrets.token_hex(16)}",
     )
-    compute = Compute(state, spark_master=spark_master)
-    app = create_app(Emulator(state=state, compute=compute))
+    compute = compute_class(state, spark_master=spark_master)
+    engine = Engine(state, compute)
+    app = create_app(Emulator(state=state, compute=compute, engine=engine))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     # until it accepts them, connections wait in the queue of the socket
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="emulator")
@@ -56,6 +64,7 @@ def running(
         server.should_exit = True
         thread.join()
         listener.close()
+        engine.close()
         compute.close()
         state.close()
 

@@ -13,6 +13,14 @@ from wheelrun.emulator.state import USER
 PAGE = 100
 """How many items of a list an answer of version 2.2 has at most."""
 
+_RESOLVED = {
+    "python_wheel_task": ("parameters", "named_parameters"),
+    "spark_python_task": ("parameters",),
+    "condition_task": ("left", "right"),
+    "run_job_task": ("job_parameters",),
+}
+"""What is told of what a task was given, by its kind."""
+
 _TASK_DEFAULTS = {"run_if": "ALL_SUCCESS", "timeout_seconds": 0, "email_notifications": {}}
 
 
@@ -90,7 +98,9 @@ def task_view(attempt: Attempt, host: str, iterations: Sequence[Attempt] = ()) -
 
 def resolved_view(attempt: Attempt) -> dict[str, Any]:
     """Return what a task run was given."""
-    return {} if attempt.resolved is None else {"resolved_values": dict(attempt.resolved)}
+    given = attempt.resolved or {}
+    told = {kind: {name: given[kind][name] for name in _RESOLVED[kind] if name in given[kind]} for kind in given}
+    return {"resolved_values": told} if told else {}
 
 
 def attempt_view(run: JobRun, attempt: Attempt, host: str) -> dict[str, Any]:
@@ -152,4 +162,3 @@ def _stats(attempt: Attempt, iterations: Sequence[Attempt]) -> dict[str, Any]:
             for (message, code), count in messages.most_common(3)
         ],
     }
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wheelrun.emulator.compute.work import Computing
+from wheelrun.emulator.engine.means import Computing
 from wheelrun.emulator.engine.records import JobRun
 
 

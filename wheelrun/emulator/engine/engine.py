@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from wheelrun.emulator.compute.work import Computing
 from wheelrun.emulator.engine import endings
 from wheelrun.emulator.engine.clock import Clock
 from wheelrun.emulator.engine.conductor import Conductor
 from wheelrun.emulator.engine.endings import Ending
 from wheelrun.emulator.engine.graph import Graph
 from wheelrun.emulator.engine.jobbook import JobBook
-from wheelrun.emulator.engine.means import Means
+from wheelrun.emulator.engine.means import Computing, Means
 from wheelrun.emulator.engine.orders import Order
 from wheelrun.emulator.engine.records import Attempt, JobRun, Records
 from wheelrun.emulator.errors import ApiError

@@ -8,10 +8,35 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from wheelrun.emulator.compute.work import Computing
+from wheelrun.emulator.compute.work import Outcome, Work
 from wheelrun.emulator.engine.clock import Clock
 from wheelrun.emulator.engine.endings import Ending
 from wheelrun.emulator.engine.records import Records
+
+
+class Computing(Protocol):
+    """What the engine needs of the compute."""
+
+    def job_cluster(self, spec: Mapping[str, Any], *, name: str) -> str:
+        """Make a cluster for one job run; return its id at once."""
+
+    def serverless(self, environment: Mapping[str, Any], *, name: str) -> str:
+        """Make what a serverless environment's tasks run on; return its id at once."""
+
+    def check_cluster_spec(self, spec: Mapping[str, Any]) -> None:
+        """Raise ApiError if a new cluster cannot be honoured."""
+
+    def check_existing(self, cluster_id: str) -> None:
+        """Raise ApiError if there is no such cluster."""
+
+    def execute(self, cluster_id: str, work: Work, stop: threading.Event) -> Outcome:
+        """Run an attempt to its end; once `stop` is set its processes end within 10 seconds."""
+
+    def release(self, cluster_id: str) -> None:
+        """End a cluster that was made for a job run."""
+
+    def close(self) -> None:
+        """End every process."""
 
 
 class Jobs(Protocol):
