@@ -18,7 +18,9 @@ from wheelrun.emulator.service import Emulator
 
 SERVICES: Sequence[str] = (
     "scim",
+    "jobs",
     "runs",
+    "clock",
 )
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""
 

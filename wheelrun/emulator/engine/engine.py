@@ -15,10 +15,11 @@ from wheelrun.emulator.engine.clock import Clock
 from wheelrun.emulator.engine.conductor import Conductor
 from wheelrun.emulator.engine.endings import Ending
 from wheelrun.emulator.engine.graph import Graph
-from wheelrun.emulator.engine.jobbook import JobBook
+from wheelrun.emulator.engine.jobbook import Job, JobBook
 from wheelrun.emulator.engine.means import Computing, Means
 from wheelrun.emulator.engine.orders import Order
 from wheelrun.emulator.engine.records import Attempt, JobRun, Records
+from wheelrun.emulator.engine.schedules import Schedules
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.state import State
 
@@ -59,6 +60,8 @@ class Engine:
         self._watchers: dict[int, list[Callable[[Ending], None]]] = {}
         self._closing = False
         self._recover()
+        self.schedules = Schedules(self.jobs, self.clock, self._fire)
+        self.schedules.start()
 
     def start(self, order: Order) -> int:
         """Start a run, once for each token; return its id.
@@ -154,6 +157,7 @@ class Engine:
 
     def close(self) -> None:
         """End what runs. It stays remembered as under way, and has ended when the state is opened again."""
+        self.schedules.close()
         with self._lock:
             self._closing = True
             conductors = list(self._active.values())
@@ -164,6 +168,9 @@ class Engine:
         for stop in list(self._means.stops):
             stop.set()
         self._pool.shutdown(cancel_futures=True)
+
+    def _fire(self, job: Job) -> None:
+        self.start(Order.of_job(job, {}, trigger="PERIODIC"))
 
     def _attempts(self, run: JobRun, tasks: Sequence[Mapping[str, Any]]) -> list[Attempt]:
         made = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,15 +83,19 @@ class JobBook:
         with self._state.transaction():
             before = self.get(job_id)
             is_same = all(before.settings.get(name) == settings.get(name) for name in ("schedule", "trigger"))
-            job = Job(
-                job_id=job_id,
-                created_time=before.created_time,
-                creator_user_name=before.creator_user_name,
-                settings=settings,
-                since=before.since if is_same else self._clock.millis(),
-            )
+            since = before.since if is_same else self._clock.millis()
+            job = dataclasses.replace(before, settings=settings, since=since)
             self._save(job)
         return job
+
+    def fired(self, job_id: int, now: int) -> None:
+        """Remember that a job's schedule has fired.
+
+        Raises:
+            ApiError: there is none of that id.
+        """
+        with self._state.transaction():
+            self._save(dataclasses.replace(self.get(job_id), since=now))
 
     def delete(self, job_id: int) -> None:
         """Forget a job.
