@@ -12,6 +12,8 @@ from pathlib import Path
 import uvicorn
 
 from wheelrun.emulator.app import create_app
+from wheelrun.emulator.compute import Compute
+from wheelrun.emulator.engine import Engine
 from wheelrun.emulator.service import Emulator
 from wheelrun.emulator.state import State
 from wheelrun.errors import ClusterError
@@ -20,13 +22,22 @@ LOOPBACK = "127.0.0.1"
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, port: int = 0, token: str | None = None) -> Iterator[State]:
+def running(
+    folder: Path,
+    *,
+    port: int = 0,
+    token: str | None = None,
+    spark_master: str | None = None,
+    compute_class: type[Compute] = Compute,
+) -> Iterator[State]:
     """Serve while the block runs.
 
     Args:
         folder: Where the state lies; what is there goes on.
         port: The port on the loopback address; 0 for any that is free.
         token: What clients have to show; by default a new one.
+        spark_master: The master of a standalone cluster that tasks use; by default each has Spark in its own process.
+        compute_class: What runs tasks.
 
     Yields:
         The state: its `host` and `token` are what a client needs. It is ready to serve.
@@ -40,7 +51,10 @@ def running(folder: Path, *, port: int = 0, token: str | None = None) -> Iterato
         host=f"http://{LOOPBACK}:{listener.getsockname()[1]}",
         token=token or f"dapi{secrets.token_hex(16)}",
     )
-    server = uvicorn.Server(uvicorn.Config(create_app(Emulator(state=state)), log_level="warning", lifespan="off"))
+    compute = compute_class(state, spark_master=spark_master)
+    engine = Engine(state, compute)
+    app = create_app(Emulator(state=state, compute=compute, engine=engine))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     # until it accepts them, connections wait in the queue of the socket
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="emulator")
     thread.start()
@@ -50,6 +64,8 @@ def running(folder: Path, *, port: int = 0, token: str | None = None) -> Iterato
         server.should_exit = True
         thread.join()
         listener.close()
+        engine.close()
+        compute.close()
         state.close()
 
 

@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from wheelrun.emulator.checking import checked
+from wheelrun.emulator.compute import Compute
+from wheelrun.emulator.engine import Engine
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.state import State
 
@@ -25,9 +27,13 @@ class Emulator:
 
     Attributes:
         state: What is remembered.
+        compute: Where tasks run.
+        engine: Runs jobs.
     """
 
     state: State
+    compute: Compute
+    engine: Engine
 
 
 Handler = Callable[[dict[str, Any]], Mapping[str, Any]]

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from wheelrun.emulator.errors import ApiError
-from wheelrun.emulator.paging import page
+from wheelrun.emulator.listing import page
 from wheelrun.emulator.service import Emulator, flag, given
 from wheelrun.emulator.storage import open_private
 from wheelrun.emulator.transfer import receive, send

@@ -9,7 +9,7 @@ from databricks.sdk.service.catalog import VolumesAPI
 from starlette.routing import BaseRoute
 
 from wheelrun.emulator.errors import ApiError
-from wheelrun.emulator.paging import page
+from wheelrun.emulator.listing import page
 from wheelrun.emulator.service import Emulator, endpoint
 from wheelrun.emulator.volumes import Volumes
 
