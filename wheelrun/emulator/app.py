@@ -16,7 +16,13 @@ from starlette.responses import JSONResponse, Response
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.service import Emulator
 
-SERVICES: Sequence[str] = ("scim",)
+SERVICES: Sequence[str] = (
+    "scim",
+    "clusters",
+    "libraries",
+    "policies",
+    "pools",
+)
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""
 
 _OPEN = ("/oidc/", "/health")
