@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +20,8 @@ TARGETS = {
     "local-parallel": lambda _: {"orchestrator": "local", "max_parallel_steps": 2},
     "cluster": lambda request: request.getfixturevalue("spark_cluster").targets["cluster"],
     "connect": lambda request: request.getfixturevalue("spark_cluster").targets["connect"],
+    "databricks": lambda request: databricks(request, existing_cluster_id=True),
+    "databricks-in-one": lambda request: databricks(request, isolation="pipeline"),
     "submit": lambda _: {
         "orchestrator": "spark-submit",
         "master": "local-cluster[2,1,512]",
@@ -106,6 +109,36 @@ PROJECT = {
             return dies_once()
         """,
 }
+
+
+def databricks(request, *, existing_cluster_id=False, **table):
+    """Return a target on the emulator, which the environment names."""
+    emulator = request.getfixturevalue("databricks_workspace")
+    where = {"DATABRICKS_HOST": emulator.host, "DATABRICKS_TOKEN": emulator.token}
+    for name, value in where.items():
+        request.getfixturevalue("monkeypatch").setenv(name, value)
+    request.getfixturevalue("environ").update(where)
+    if existing_cluster_id:
+        return {"orchestrator": "databricks", "existing_cluster_id": emulator.cluster, **table}
+    return {"orchestrator": "databricks", "cluster": CLUSTER, **table}
+
+
+CLUSTER = {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1}
+
+
+@pytest.fixture(scope="session")
+def databricks_workspace(tmp_path_factory):
+    """A workspace of the emulator, with a cluster that stays."""
+    from databricks.sdk import WorkspaceClient
+
+    from wheelrun.emulator.server import running
+
+    with running(tmp_path_factory.mktemp("databricks")) as state:
+        client = WorkspaceClient(host=state.host, token=state.token)
+        created = client.clusters.create(cluster_name="shared", autotermination_minutes=60, **CLUSTER)
+        yield SimpleNamespace(
+            host=state.host, token=state.token, state=state, client=client, cluster=created.response.cluster_id
+        )
 
 
 @dataclass

@@ -215,4 +215,6 @@ class Mirror:
 
 def history(events: list[Event]) -> bytes:
     """Return events as the lines that they were."""
-    return b"".join(json.dumps(event, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n" for event in events)
+    return b"".join(
+        json.dumps(event, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n" for event in events
+    )

@@ -53,7 +53,7 @@ class _Stream:
         if _descriptor(self._before) == number:
             self._before.reconfigure(line_buffering=True, errors="backslashreplace")
         else:
-            self._own = open(  # noqa: PTH123, SIM115 - a descriptor; closed with this
+            self._own = open(  # noqa: SIM115 - a descriptor; closed with this
                 number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
             )
             setattr(sys, name, self._own)

@@ -15,7 +15,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from wheelrun.deployment import Deployment
 from wheelrun.errors import ConfigurationError, WheelrunError
@@ -53,7 +53,9 @@ class _Task(BaseEntrypointConfiguration):
     `service_run` the service's id of it, and `service_task` of this attempt of the task.
     """
 
-    options = ("deployment_id", "run_id", "artifact_root", "source", "start", "service_run", "service_task")
+    options: ClassVar[tuple[str, ...]] = (
+        "deployment_id", "run_id", "artifact_root", "source", "start", "service_run", "service_task",
+    )  # fmt: skip
 
     def run(self) -> RunState:
         """Run, and leave what comes of it below the artifact root.
@@ -193,7 +195,7 @@ class _Task(BaseEntrypointConfiguration):
 class StepTaskEntrypointConfiguration(_Task):
     """One step in a task of its own; the service repeats it where it has retries."""
 
-    options = (*_Task.options, "task_key")
+    options: ClassVar[tuple[str, ...]] = (*_Task.options, "task_key")
 
     @property
     def task(self) -> str:

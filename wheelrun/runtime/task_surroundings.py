@@ -11,6 +11,7 @@ from wheelrun.errors import ConfigurationError
 from wheelrun.runtime.masking import REFERENCE
 from wheelrun.signatures import spark_session
 
+
 def set_environment(variables: Mapping[str, str]) -> None:
     """Set the run's variables; a reference to a secret is looked up, unless the cluster has set the variable already.
 

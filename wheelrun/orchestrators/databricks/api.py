@@ -36,7 +36,7 @@ _LONGEST_PAUSE = 10.0
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _GATEWAY = re.compile(r"\b50[24]\b|gateway", re.IGNORECASE)
 _INSTALL = "pip install 'wheelrun[databricks]'"
-_LOG_IN = "set DATABRICKS_HOST and DATABRICKS_TOKEN, or name a profile of ~/.databrickscfg: profile = \"…\""
+_LOG_IN = 'set DATABRICKS_HOST and DATABRICKS_TOKEN, or name a profile of ~/.databrickscfg: profile = "…"'
 
 
 class LostAnswerError(ClusterError):
@@ -121,17 +121,23 @@ class Api:
         """Return what a file's headers tell: "content-length", "last-modified"."""
         wanted = ["content-length", "last-modified"]
         return dict(
-            self._persistently(lambda: self._do("HEAD", path, headers={}, response_headers=wanted), f"HEAD {path}", once=False)
+            self._persistently(
+                lambda: self._do("HEAD", path, headers={}, response_headers=wanted), f"HEAD {path}", once=False
+            )
         )
 
-    def read(self, path: str, *, query: Mapping[str, Any] | None = None, start: int = 0, end: int | None = None) -> bytes:
+    def read(
+        self, path: str, *, query: Mapping[str, Any] | None = None, start: int = 0, end: int | None = None
+    ) -> bytes:
         """Return the content that a path gives, or a range of it where the service knows ranges."""
         headers = {"Accept": "application/octet-stream"}
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
 
         def perform() -> bytes:
-            with contextlib.closing(self._do("GET", path, query=query, headers=headers, raw=True)["contents"]) as stream:
+            with contextlib.closing(
+                self._do("GET", path, query=query, headers=headers, raw=True)["contents"]
+            ) as stream:
                 return bytes(stream.read())
 
         return self._persistently(perform, f"GET {path}", once=False)
@@ -188,7 +194,7 @@ class Api:
         while True:
             try:
                 answer = perform()
-            except Exception as error:  # noqa: BLE001 - it is told apart below
+            except Exception as error:
                 trouble, pause = self._explained(error, what, once=once)
                 if trouble is not None:
                     raise trouble from error
@@ -225,7 +231,11 @@ class Api:
 
     def _silent(self, error: Exception) -> ClusterError:
         cause = error.__cause__ if isinstance(error, TimeoutError) and error.__cause__ is not None else error
-        hint = None if self._answered else f"is that the workspace's address? {HOST_VARIABLE}, or host or profile of the target"
+        hint = (
+            None
+            if self._answered
+            else f"is that the workspace's address? {HOST_VARIABLE}, or host or profile of the target"
+        )
         return ClusterError(f"{self.host} does not answer: {reason(cause)}", hint=hint)
 
 
@@ -300,7 +310,9 @@ def _connected(host: str, profile: str, credentials: tuple[tuple[str, str], ...]
         from databricks.sdk import WorkspaceClient
         from databricks.sdk.core import Config
     except ImportError:
-        raise ConfigurationError("a Databricks target needs databricks-sdk, which is not installed", hint=_INSTALL) from None
+        raise ConfigurationError(
+            "a Databricks target needs databricks-sdk, which is not installed", hint=_INSTALL
+        ) from None
     logging.getLogger("databricks.sdk").addHandler(logging.NullHandler())
     try:
         config = Config(
@@ -342,7 +354,9 @@ def unauthenticated(text: str, host: str) -> ConfigurationError:
     """Return the error of a workspace that is not named, or has no credentials; `text` is the client's own."""
     said = text.splitlines()[0].split(". Config: ")[0] if text else "no credentials"
     if "has no" in said and "profile" in said:
-        return ConfigurationError(said.removeprefix("resolve: "), hint="name another profile, or add it: databricks configure")
+        return ConfigurationError(
+            said.removeprefix("resolve: "), hint="name another profile, or add it: databricks configure"
+        )
     if not host:
         return ConfigurationError("no Databricks workspace is named", hint=_LOG_IN)
     return ConfigurationError(f"there are no credentials for {host}: {said}", hint=_LOG_IN)
@@ -359,4 +373,6 @@ def refusal(error: Any, status: int, host: str) -> WheelrunError:
             hint="make a new one and set DATABRICKS_TOKEN, or log in again: databricks auth login",
         )
     hint = "ask an administrator of the workspace for it" if status == 403 else None
-    return RefusedError(said if status != 403 else f"{host} does not permit it: {said}", code=code, status=status, hint=hint)
+    return RefusedError(
+        said if status != 403 else f"{host} does not permit it: {said}", code=code, status=status, hint=hint
+    )

@@ -81,7 +81,11 @@ class Computes:
         table = request_of(self.config.compute[name], workers=int(workers) if workers else None)
         conf = {**table.get("spark_conf", {}), **self.conf}
         variables = {**table.get("spark_env_vars", {}), **self.environment}
-        return {**table, **({"spark_conf": conf} if conf else {}), **({"spark_env_vars": variables} if variables else {})}
+        return {
+            **table,
+            **({"spark_conf": conf} if conf else {}),
+            **({"spark_env_vars": variables} if variables else {}),
+        }
 
     def environments(self) -> list[dict[str, Any]]:
         """Return the environments of a job on serverless compute; none elsewhere."""
@@ -211,4 +215,6 @@ def _kind(text: str, kinds: Mapping[str, str], setting: str) -> str:
     for start, kind in kinds.items():
         if text.startswith(start):
             return kind
-    raise ConfigurationError(f"{setting} = {text!r} is no place that the service reads", hint=f"known: {', '.join(kinds)}")
+    raise ConfigurationError(
+        f"{setting} = {text!r} is no place that the service reads", hint=f"known: {', '.join(kinds)}"
+    )

@@ -158,22 +158,30 @@ class DatabricksConfig(BaseOrchestratorConfig):
     """The settings of a Databricks target."""
 
     host: str | None = Field(default=None, description="The workspace's address; DATABRICKS_HOST goes before it")
-    profile: str | None = Field(default=None, description="A profile of ~/.databrickscfg; DATABRICKS_HOST goes before it")
+    profile: str | None = Field(
+        default=None, description="A profile of ~/.databrickscfg; DATABRICKS_HOST goes before it"
+    )
     existing_cluster_id: str | None = Field(default=None, description="A cluster that is there, and stays")
     cluster: Cluster | None = Field(default=None, description="The cluster that is made for each run")
     clusters: Mapping[str, Cluster] = Field(
         default_factory=dict, description='Several clusters by name; steps that choose none run on "default"'
     )
     serverless: Serverless | None = Field(default=None, description="Serverless compute")
-    steps: Mapping[str, str] = Field(default_factory=dict, description="Which of the clusters a step runs on, by its name")
+    steps: Mapping[str, str] = Field(
+        default_factory=dict, description="Which of the clusters a step runs on, by its name"
+    )
     isolation: Literal["pipeline", "step"] = Field(
         default="step", description="Whether each step is a task of the job, or all steps are one"
     )
     max_parallel_steps: int = Field(
         default=1, ge=1, description='How many independent steps may run at once, where isolation is "pipeline"'
     )
-    max_concurrent_runs: int = Field(default=10, ge=1, le=1000, description="How many runs of a pipeline may go on at once")
-    libraries: tuple[str, ...] = Field(default=(), description="Further libraries of the cluster: requirements, or paths")
+    max_concurrent_runs: int = Field(
+        default=10, ge=1, le=1000, description="How many runs of a pipeline may go on at once"
+    )
+    libraries: tuple[str, ...] = Field(
+        default=(), description="Further libraries of the cluster: requirements, or paths"
+    )
     tags: Mapping[str, str] = Field(default_factory=dict, max_length=24, description="Tags of the jobs")
     python_version: str | None = Field(
         default=None, description="The version of the compute's Python; by default known from the runtime's version"
@@ -199,7 +207,9 @@ class DatabricksConfig(BaseOrchestratorConfig):
         if not said:
             raise ValueError("a target needs one of existing_cluster_id, cluster, clusters, serverless")
         if self.clusters and DEFAULT not in self.clusters and len(self.clusters) > 1 and not self.steps:
-            raise ValueError(f'of several clusters one has to be called "{DEFAULT}", or steps has to name one for each step')
+            raise ValueError(
+                f'of several clusters one has to be called "{DEFAULT}", or steps has to name one for each step'
+            )
         for step, name in self.steps.items():
             if name not in self.compute:
                 known = ", ".join(sorted(self.compute)) or "none"

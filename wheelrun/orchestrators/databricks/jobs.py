@@ -157,7 +157,9 @@ def covers(found: Any, wanted: Any) -> bool:
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         if not isinstance(found, Sequence) or len(found) != len(wanted):
             return False
-        key = next((name for name in ("task_key", "job_cluster_key", "environment_key", "name") if _has(wanted, name)), None)
+        key = next(
+            (name for name in ("task_key", "job_cluster_key", "environment_key", "name") if _has(wanted, name)), None
+        )
         if key is None:
             return all(map(covers, found, wanted))
         by_key = {each.get(key): each for each in found}

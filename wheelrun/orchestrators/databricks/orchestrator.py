@@ -116,7 +116,9 @@ class DatabricksOrchestrator(WheeledOrchestrator):
     def check(self, deployment: Deployment) -> None:
         """Refuse what a job cannot honour; a step's operator is the name of one of the target's clusters."""
         known = self.config.compute
-        chosen = (replace(spec, step_operator=None) if spec.step_operator in known else spec for spec in deployment.steps)
+        chosen = (
+            replace(spec, step_operator=None) if spec.step_operator in known else spec for spec in deployment.steps
+        )
         super().check(deployment.with_settings(steps=tuple(chosen)))
         check_limits(deployment, self.config, self.name)
         check_settings(self.config, self._computes(None), deployment)
@@ -182,7 +184,9 @@ class DatabricksOrchestrator(WheeledOrchestrator):
             if not (error.is_missing or "does not exist" in error.message):
                 raise
             known = self._follow(run).deployment()
-            steps = RemoteRun(Root.open(run.artifact_root), run.id).status() if known else RunStatus(state=RunState.UNKNOWN)
+            steps = (
+                RemoteRun(Root.open(run.artifact_root), run.id).status() if known else RunStatus(state=RunState.UNKNOWN)
+            )
             message = f"the workspace does not know run {service_run} (any more)"
             return ended(steps, RunState.FAILED, ErrorInfo(category="cluster", message=message), now=time.time())
         return self._status(run, native)

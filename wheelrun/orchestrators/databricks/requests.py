@@ -183,7 +183,9 @@ def check_limits(deployment: Deployment, config: DatabricksConfig, target: str) 
     for spec in deployment.steps:
         other = keys.setdefault(task_key(spec.name).lower(), spec.name)
         if other != spec.name:
-            raise ConfigurationError(f"steps {other!r} and {spec.name!r} would have one name as tasks", hint="rename one")
+            raise ConfigurationError(
+                f"steps {other!r} and {spec.name!r} would have one name as tasks", hint="rename one"
+            )
 
 
 def _job(
@@ -207,7 +209,11 @@ def _around(plan: Plan) -> dict[str, Any]:
     serverless = plan.config.serverless
     return {
         **({"environments": environments} if environments else {}),
-        **({"performance_target": serverless.performance_target} if serverless and serverless.performance_target else {}),
+        **(
+            {"performance_target": serverless.performance_target}
+            if serverless and serverless.performance_target
+            else {}
+        ),
         **({"timeout_seconds": math.ceil(plan.deployment.timeout)} if plan.deployment.timeout else {}),
         "queue": {"enabled": True},
     }

@@ -222,7 +222,9 @@ def step_of(name: str, task: Native | None, told: Sequence[Event]) -> StepStatus
     return found
 
 
-def all_in_one(deployment: Deployment, native: NativeRun, told: Sequence[Event], *, now: float | None = None) -> RunStatus:
+def all_in_one(
+    deployment: Deployment, native: NativeRun, told: Sequence[Event], *, now: float | None = None
+) -> RunStatus:
     """Return where a run is whose steps share one task.
 
     Args:

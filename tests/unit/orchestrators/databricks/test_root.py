@@ -112,7 +112,9 @@ def test_folders_in_their_plain_form(text, path):
     )
 
 
-@pytest.mark.parametrize("text", ["s3://bucket/x", "/tmp/x", "/Volumes/c/s", "/Workspace", "Users/me", "/Workspace/a/../b"])
+@pytest.mark.parametrize(
+    "text", ["s3://bucket/x", "/tmp/x", "/Volumes/c/s", "/Workspace", "Users/me", "/Workspace/a/../b"]
+)
 def test_what_is_no_folder_of_a_workspace_is_refused(text):
     with pytest.raises(ConfigurationError, match="artifact_root"):
         folder(text)
