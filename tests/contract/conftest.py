@@ -7,6 +7,7 @@ fixture request.
 from __future__ import annotations
 
 import textwrap
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,12 @@ WITH_SPARK = {"cluster", "connect", "submit"}
 
 SLOW = {"submit"}
 """Those that start a whole cluster for each run."""
+
+BY_REFERENCE = {"databricks", "databricks-in-one"}
+"""Those that take secrets by reference only, and keep artifacts where this machine sees them through a service only."""
+
+ONE_PROCESS = {"databricks-in-one"}
+"""Those on which a process that dies takes the rest of the run with it; it can be resumed."""
 
 FIRST_LINES = {"connect": "import pyspark.sql\n"}
 """What stands above the project's code: a server's session is made where the code is seen to use Spark."""
@@ -118,9 +125,12 @@ def databricks(request, *, existing_cluster_id=False, **table):
     for name, value in where.items():
         request.getfixturevalue("monkeypatch").setenv(name, value)
     request.getfixturevalue("environ").update(where)
+    folder = uuid.uuid4().hex
     if existing_cluster_id:
-        return {"orchestrator": "databricks", "existing_cluster_id": emulator.cluster, **table}
-    return {"orchestrator": "databricks", "cluster": CLUSTER, **table}
+        root = f"/Workspace/Users/emulator@wheelrun.local/{folder}"
+        return {"orchestrator": "databricks", "existing_cluster_id": emulator.cluster, "artifact_root": root, **table}
+    root = f"/Volumes/main/default/wheelrun/{folder}"
+    return {"orchestrator": "databricks", "cluster": CLUSTER, "artifact_root": root, **table}
 
 
 CLUSTER = {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1}
@@ -149,6 +159,14 @@ class Harness:
     target: str
     home: Path
     project: Path
+
+    @property
+    def takes_secrets(self) -> bool:
+        return self.target not in BY_REFERENCE
+
+    @property
+    def survives_a_process(self) -> bool:
+        return self.target not in ONE_PROCESS
 
     def submit(self, entry: str, params=None, **options) -> Run:
         return self.client.submit(entry, params, target=self.target, **options)
@@ -182,7 +200,7 @@ def harness(request, target, tmp_path, environ):
     lines = [f"[targets.{target}]"]
     home = tmp_path / "home"
     table = TARGETS[target](request)
-    if "artifact_root" in table:
+    if "artifact_root" in table and target not in BY_REFERENCE:
         table = {**table, "artifact_root": str(home / "data" / "artifacts")}
     for key, value in table.items():
         if isinstance(value, dict):

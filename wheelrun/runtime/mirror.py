@@ -168,7 +168,7 @@ class Mirror:
         for left in reversed(range(_TRIES)):
             try:
                 self.push()
-                return
+                break
             except OSError as error:
                 if not left:
                     raise UploadError(

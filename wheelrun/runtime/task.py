@@ -13,7 +13,7 @@ import os
 import platform
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,6 +44,26 @@ class TaskFailedError(Exception):
 
 class RepeatedByServiceError(BaseException):
     """An attempt failed, and the service starts the next one."""
+
+
+class PublishedLog(EventLog):
+    """Events of which each start is told before anything is run: the process may die of it.
+
+    Args:
+        path: The file.
+        push: Copies what is new of it to where others read it.
+    """
+
+    def __init__(self, path: Path, push: Callable[[], object]) -> None:
+        super().__init__(path)
+        self._push = push
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Append one event, and copy it if it is a start."""
+        super().emit(event, **fields)
+        if event == "step" and fields["state"] is RunState.RUNNING:
+            with contextlib.suppress(OSError):  # it is tried again with what comes later
+                self._push()
 
 
 class _Task(BaseEntrypointConfiguration):
@@ -108,7 +128,7 @@ class _Task(BaseEntrypointConfiguration):
         own = mirror.events_of([self.task])
         told = [*settled(deployment, before, mirror.events_of([task_key(name) for name in before])), *own]
         mirror.begin(history(told))
-        log = EventLog(mirror.paths.events)
+        log = PublishedLog(mirror.paths.events, mirror.push)
         last = max((event["start"] for event in own if event["event"] == "task"), default=start)
         if last < start:
             again = [each.name for each in fold(steps, own).steps if not each.state.is_success]
@@ -123,7 +143,6 @@ class _Task(BaseEntrypointConfiguration):
             host=platform.node(),
             pid=os.getpid(),
         )
-        mirror.push()
         mirror.fetch(deployment, steps)
         _wait_for_turn(own)
         distribution = importlib.metadata.distribution(deployment.wheel.name) if deployment.wheel else None

@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wheelrun._version import __version__
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
@@ -67,6 +67,9 @@ class RefusedError(ClusterError):
         return self.status == 409 or self.code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 
 
+Answer = TypeVar("Answer")
+
+
 @dataclass(slots=True)
 class Api:
     """The calls to one workspace.
@@ -85,7 +88,7 @@ class Api:
 
     @property
     def identity(self) -> str:
-        """What tells whose credentials these are, "" where that is not known. It holds the credentials: keep it secret."""
+        """What tells whose credentials these are, "" where that is not known. It holds them: it must not be shown."""
         config = self.client.config
         who = config.client_id or config.token or config.azure_client_id
         return f"{self.host} {who}" if who else ""
@@ -188,12 +191,13 @@ class Api:
             options["headers"]["X-Databricks-Workspace-Id"] = workspace
         return self.client.api_client.do(method, path, **options)
 
-    def _persistently(self, perform: Callable[[], Any], what: str, *, once: bool) -> Any:
+    def _persistently(self, perform: Callable[[], Answer], what: str, *, once: bool) -> Answer:
         limit = time.monotonic() + _PATIENCE
         failures = 0
         while True:
             try:
                 answer = perform()
+                break
             except Exception as error:
                 trouble, pause = self._explained(error, what, once=once)
                 if trouble is not None:
@@ -204,13 +208,12 @@ class Api:
                 if time.monotonic() > limit or (not self._answered and failures > 3):
                     raise self._silent(error) from error
                 self.sleep(min(2.0 ** min(failures, 10) * 0.1, _LONGEST_PAUSE) * random.uniform(0.5, 1) + pause)  # noqa: S311
-            else:
-                self._answered = True
-                return answer
+        self._answered = True
+        return answer
 
     def _explained(self, error: Exception, what: str, *, once: bool) -> tuple[WheelrunError | None, float]:
         """Return what a failed call is to be told as, None if it can be tried again; and the pause that it asks for."""
-        from databricks.sdk.errors import DatabricksError
+        from databricks.sdk.errors.base import DatabricksError
 
         cause = error.__cause__ if isinstance(error, TimeoutError) and error.__cause__ is not None else error
         if isinstance(cause, DatabricksError):

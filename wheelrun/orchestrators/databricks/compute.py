@@ -19,8 +19,10 @@ SERVERLESS = "default"
 
 _ONE_NODE_CONF = {"spark.databricks.cluster.profile": "singleNode", "spark.master": "local[*]"}
 _ONE_NODE_TAGS = {"ResourceClass": "SingleNode"}
-_SCRIPTS = {"/Volumes/": "volumes", "/Workspace/": "workspace", "/Users/": "workspace", "s3://": "s3", "abfss://": "abfss",
-            "gs://": "gcs", "dbfs:/": "dbfs"}  # fmt: skip
+_SCRIPTS = {
+    "/Volumes/": "volumes", "/Workspace/": "workspace", "/Users/": "workspace", "s3://": "s3", "abfss://": "abfss",
+    "gs://": "gcs", "dbfs:/": "dbfs",
+}  # fmt: skip
 _LOGS = {"/Volumes/": "volumes", "s3://": "s3", "dbfs:/": "dbfs"}
 _SHAPED = "executors"
 _BY_NAME = "choose a cluster for the step: [targets.{target}.steps] and [targets.{target}.clusters.…]"
@@ -110,7 +112,7 @@ class Computes:
         asked = [spec.resources.executors for spec in steps if spec.resources.executors is not None]
         if asked and self.config.compute[name].autoscale is not None:
             raise ConfigurationError(
-                f"target {self.target!r}: step {steps[0].name!r} asks for {max(asked)} executors, and cluster {name!r} scales",
+                f"target {self.target!r}: step {steps[0].name!r} asks for executors, and cluster {name!r} scales",
                 hint="give the cluster num_workers instead of autoscale, or remove the step's executors",
             )
         return name, int(whole(max(asked))) if asked else None

@@ -1,4 +1,4 @@
-"""Following a run by what its tasks left below the artifact root: their events once they have ended, their logs live."""
+"""Following a run by what its tasks leave below the artifact root: events once they have ended, logs live."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wheelrun.deployment import Deployment
@@ -37,6 +37,7 @@ class Followed:
     _events: dict[str, list[Event]] = field(default_factory=dict)
     _readers: dict[str, PartReader] = field(default_factory=dict)
     _known: dict[str, int] = field(default_factory=dict)
+    _words: dict[int, str] = field(default_factory=dict)
 
     def deployment(self) -> Deployment | None:
         """Return the run's deployment, None if it was not put there."""
@@ -57,6 +58,31 @@ class Followed:
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="follow") as pool:
             list(pool.map(self._look, due))
         return self._events
+
+    def explained(self, native: NativeRun, output: Callable[[int], Mapping[str, Any]]) -> NativeRun:
+        """Return what the service says, with its own words for each task that failed without a word of its own.
+
+        Args:
+            native: What the service says.
+            output: Returns what the service has of a task's output. One call for each such task.
+        """
+        tasks = {
+            key: replace(task, message=self._said(task, output)) if self._is_silent(task) else task
+            for key, task in native.tasks.items()
+        }
+        return replace(native, tasks=tasks)
+
+    def _is_silent(self, task: Native) -> bool:
+        if task.state is not RunState.FAILED or task.code not in ("", "RUN_EXECUTION_ERROR"):
+            return False
+        ends = [event for event in self._events.get(task.key, ()) if event["event"] in ("task", "step")]
+        return not ends or ends[-1].get("state") not in ("failed", "succeeded", "skipped")
+
+    def _said(self, task: Native, output: Callable[[int], Mapping[str, Any]]) -> str:
+        if task.id not in self._words:
+            with contextlib.suppress(RefusedError):
+                self._words[task.id] = str(output(task.id).get("error") or "")
+        return self._words.get(task.id) or task.message
 
     def _is_due(self, task: Native, *, live: bool) -> bool:
         if self._known.get(task.key) == task.id:

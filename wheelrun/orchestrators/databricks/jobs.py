@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -127,12 +128,11 @@ class Jobs:
             ClusterError: it is not answered, and does not come to be.
         """
         for _ in range(_TRIES):
-            try:
+            with contextlib.suppress(LostAnswerError):
                 return int(self._api.post(f"{_JOBS}/runs/repair", body, once=True)["repair_id"])
-            except LostAnswerError:
-                repairs = self.run(int(body["run_id"]), history=True).repairs
-                if repairs and repairs[-1] != body.get("latest_repair_id"):
-                    return repairs[-1]
+            repairs = self.run(int(body["run_id"]), history=True).repairs  # it may be there now
+            if repairs and repairs[-1] != body.get("latest_repair_id"):
+                return repairs[-1]
         raise ClusterError(f"run {body['run_id']} cannot be repaired: the workspace does not answer", hint="try again")
 
     def output(self, task_run: int) -> dict[str, Any]:

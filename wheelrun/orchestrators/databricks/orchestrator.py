@@ -1,4 +1,4 @@
-"""`DatabricksOrchestrator`: a run is a run of the Databricks Jobs service, and is followed by that and its artifacts."""
+"""`DatabricksOrchestrator`: a run is one of the Databricks Jobs service, and is followed by that and its artifacts."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class DatabricksOrchestrator(WheeledOrchestrator):
         return self._config
 
     @functools.cached_property
-    def _api(self) -> Api:
+    def api(self) -> Api:
+        """The calls to the workspace that the target names."""
         return connect(self.config.host or "", self.config.profile or "", environ=self.environ)
 
     @functools.cached_property
@@ -93,7 +94,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
             return stack
         path = folder(given) if given else ""
         place = Place(
-            host=self._api.host,
+            host=self.api.host,
             path=path or folder(f"/Workspace/Users/{self.user()}/{_HOME}"),
             profile="" if "DATABRICKS_HOST" in self.environ else self.config.profile or "",
         )
@@ -106,12 +107,12 @@ class DatabricksOrchestrator(WheeledOrchestrator):
 
     def user(self) -> str:
         """Return the name of the user that the credentials are of."""
-        key = self._api.identity
+        key = self.api.identity
+        return remembered(self._memory, f"user {key}", self.ask_user) if key else self.ask_user()
 
-        def ask() -> str:
-            return str(self._api.get("/api/2.0/preview/scim/v2/Me")["userName"])
-
-        return remembered(self._memory, f"user {key}", ask) if key else ask()
+    def ask_user(self) -> str:
+        """Ask the workspace for the name of the user. One call."""
+        return str(self.api.get("/api/2.0/preview/scim/v2/Me")["userName"])
 
     def check(self, deployment: Deployment) -> None:
         """Refuse what a job cannot honour; a step's operator is the name of one of the target's clusters."""
@@ -133,7 +134,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
         if config.existing_cluster_id is None:
             return python_of_runtime(next(iter(config.compute.values())).spark_version)
         return python_of_runtime(
-            remembered(self._memory, f"runtime {self._api.host} {config.existing_cluster_id}", self._runtime)
+            remembered(self._memory, f"runtime {self.api.host} {config.existing_cluster_id}", self._runtime)
         )
 
     def has_code(self, deployment: Deployment, stack: Stack) -> bool:
@@ -272,10 +273,11 @@ class DatabricksOrchestrator(WheeledOrchestrator):
         deployment = followed.deployment()
         if deployment is None:
             return RunStatus(state=native.run.state, reason="its deployment is gone", url=native.run.url)
+        told = followed.told(native, live=self._in_one)
+        native = followed.explained(native, Jobs(self._api_of(run)).output)
         if self._in_one:
-            told = followed.told(native, live=True)
-            return all_in_one(deployment, native, next(iter(told.values()), ()))
-        return overlaid(deployment, native, followed.told(native))
+            return all_in_one(deployment, native, told.get(PIPELINE, ()))
+        return overlaid(deployment, native, told)
 
     def _service_run(self, run: RunHandle) -> int | None:
         """Return the service's id of a run; a submission that was interrupted is withdrawn if it has not arrived."""
@@ -342,7 +344,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
     def _runtime(self) -> str:
         cluster = self.config.existing_cluster_id
         try:
-            found = self._api.get("/api/2.1/clusters/get", {"cluster_id": cluster})
+            found = self.api.get("/api/2.1/clusters/get", {"cluster_id": cluster})
         except RefusedError as error:
             raise ConfigurationError(
                 f"target {self.name!r}: cluster {cluster!r} cannot be used: {error.message}",

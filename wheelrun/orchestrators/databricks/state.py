@@ -245,7 +245,7 @@ def all_in_one(
             status, state=native.run.state, reason=native.run.message or None, started_at=started, url=native.run.url
         )
     state = native.run.state if native.run.state is RunState.CANCELLED else RunState.FAILED
-    error = _run_error(native.run, deployment.timeout) or task.error("the run")
+    error = _run_error(native.run, deployment.timeout) or task.error("the run's task")
     error = error or ErrorInfo(category="cluster", message="the run's task ended without a word of its steps")
     end = ended(status, state, error, now=native.run.ended_at or moment)
     return replace(end, started_at=status.started_at or native.run.started_at, url=native.run.url)

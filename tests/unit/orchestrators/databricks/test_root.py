@@ -84,7 +84,7 @@ def test_a_notebook_in_its_place_is_told(emulator):
     path = "/Users/emulator@wheelrun.local/report"
     workspace.workspace.import_(path, content="cHJpbnQoMSk=", language=workspace_language())
     root = Root.open(Place(host=emulator.host, path=folder(path)).url)
-    with pytest.raises(UploadError, match="report.*cannot be written") as error:
+    with pytest.raises(UploadError, match=r"report.*cannot be written") as error:
         root.write("x", b"")
     assert "notebook" in error.value.hint
 
@@ -139,7 +139,7 @@ def test_a_bad_token_is_told(emulator, monkeypatch):
 
 def test_no_credentials_are_told(emulator, monkeypatch):
     monkeypatch.delenv("DATABRICKS_TOKEN")
-    with pytest.raises(ConfigurationError, match="no credentials for http://127.0.0.1"):
+    with pytest.raises(ConfigurationError, match="no credentials for http"):
         api.connect()
     monkeypatch.delenv("DATABRICKS_HOST")
     with pytest.raises(ConfigurationError, match="no Databricks workspace is named"):
