@@ -25,6 +25,7 @@ from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.states import RunState, RunStatus
 
 if TYPE_CHECKING:
+    from wheelrun.orchestrators.schedules import Scheduler
     from wheelrun.packaging.platforms import Platform
 
 
@@ -265,6 +266,17 @@ class BaseOrchestrator(ABC):
         """Check the target; each check is its name, what is wrong (None if nothing), and the remedy."""
         del stack
         return ()
+
+    def scheduler(self) -> Scheduler:
+        """Return the target's schedules.
+
+        Raises:
+            ConfigurationError: it has none.
+        """
+        raise ConfigurationError(
+            f"target {self.name!r} does not run on a schedule",
+            hint="name one that does, or let cron run `wheelrun submit`",
+        )
 
     def wait(self, run: RunHandle, *, poll: float = 0.2, sleep: Callable[[float], None] = time.sleep) -> RunStatus:
         """Return a run's status once it has ended."""

@@ -23,6 +23,7 @@ from wheelrun.orchestrators.databricks.memory import remembered
 from wheelrun.orchestrators.databricks.places import DBFS, SCHEMES, Place, folder
 from wheelrun.orchestrators.databricks.requests import Plan, check_limits, job, repair, run_now, submission
 from wheelrun.orchestrators.databricks.runtimes import ENVIRONMENTS, python_of_runtime
+from wheelrun.orchestrators.databricks.schedules import WorkspaceScheduler
 from wheelrun.orchestrators.databricks.shipping import Shipping, ready
 from wheelrun.orchestrators.databricks.state import NativeRun, all_in_one, overlaid
 from wheelrun.orchestrators.remote_run import RemoteRun, ended
@@ -231,6 +232,12 @@ class DatabricksOrchestrator(WheeledOrchestrator):
 
         return list(checks(self, stack))
 
+    def scheduler(self) -> WorkspaceScheduler:
+        """Return the target's schedules."""
+        return WorkspaceScheduler(
+            jobs=Jobs(self.api), host=self.api.host, target=self.name, plan=self.plan, send=self.send
+        )
+
     def plan(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int = 1) -> Plan:
         """Return what a run's requests are made from."""
         place = Place.parse(stack.artifact_root)
@@ -242,7 +249,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
             config=self.config,
             place=place,
             computes=replace(self._computes(stack), wheels=wheels),
-            name=f"{self.strict_name(deployment.name, limit=80)}-{run_id}",
+            name=f"{self.strict_name(deployment.name, limit=80)}-{run_id}".rstrip("-"),
             job=self.strict_name(f"{distribution} {deployment.name} {stack.name}", limit=100),
             run_id=run_id,
             start=start,

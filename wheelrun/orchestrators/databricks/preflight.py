@@ -1,12 +1,13 @@
-"""What `wheelrun doctor` looks at in a workspace: the way in, where artifacts go, what runs, and that jobs can be made."""
+"""What `wheelrun doctor` looks at in a workspace: the way in, the artifact root, the compute, the right to make jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wheelrun.config import Stack
-from wheelrun.errors import ConfigurationError, WheelrunError
+from wheelrun.errors import ConfigurationError, WheelrunError, nearest
 from wheelrun.orchestrators.databricks.api import Api
 from wheelrun.orchestrators.databricks.compute import request_of
 from wheelrun.orchestrators.databricks.jobs import Jobs
@@ -48,16 +49,15 @@ def _of(name: str, look: Callable[[], str]) -> Check:
 def _compute(orchestrator: DatabricksOrchestrator, api: Api) -> Iterator[Check]:
     config = orchestrator.config
     if config.existing_cluster_id is not None:
-        yield _of("cluster", lambda: _cluster(api, str(config.existing_cluster_id)))
+        yield _of("cluster", partial(_cluster, api, config.existing_cluster_id))
     for name, cluster in config.compute.items():
-        yield _of(f"runtime of cluster {name!r}", lambda version=cluster.spark_version: _runtime(api, version))  # type: ignore[misc]
         table = request_of(cluster)
+        yield _of(f"runtime of cluster {name!r}", partial(_runtime, api, cluster.spark_version))
+        if "node_type_id" in table:
+            yield _of(f"node type of cluster {name!r}", partial(_node_type, api, table["node_type_id"]))
         for field, path, key in _THERE:
             if field in table:
-                query = {key: table[field]}
-                yield _of(f"{field} {table[field]}", lambda path=path, query=query: _asked(api, path, query))  # type: ignore[misc]
-        if "node_type_id" in table:
-            yield _of("node type", lambda wanted=table["node_type_id"]: _node_type(api, wanted))  # type: ignore[misc]
+                yield _of(f"{field} {table[field]}", partial(_asked, api, path, {key: table[field]}))
 
 
 _THERE = (
@@ -76,8 +76,6 @@ def _cluster(api: Api, cluster: str) -> str:
 def _runtime(api: Api, version: str) -> str:
     known = {each["key"] for each in api.get("/api/2.1/clusters/spark-versions").get("versions") or ()}
     if version not in known and not version.startswith("custom:"):
-        from wheelrun.errors import nearest
-
         near = nearest(version, known)
         hint = f"did you mean {near!r}?" if near else "`databricks clusters spark-versions` lists them"
         raise ConfigurationError(f"the workspace has no runtime {version!r}", hint=hint)
