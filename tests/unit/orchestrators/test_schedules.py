@@ -58,9 +58,7 @@ def test_a_time_zone_is_one_that_there_is():
 
 
 def test_a_schedule_is_found_by_its_name_or_id():
-    one, two = (
-        Scheduled(name="daily", id=number, when="", timezone="UTC", paused=False) for number in ("1", "2")
-    )
+    one, two = (Scheduled(name="daily", id=number, when="", timezone="UTC", paused=False) for number in ("1", "2"))
     assert named([one], "daily", "prod") is one
     assert named([one, two], "2", "prod") is two
     with pytest.raises(ConfigurationError, match="has 2 schedules called 'daily'"):
