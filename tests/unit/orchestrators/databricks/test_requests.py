@@ -75,7 +75,7 @@ GPU = {"spark_version": "15.4.x-gpu-ml-scala2.12", "node_type_id": "g5.xlarge", 
 
 
 def plan(
-    steps=ONE, *, place="/Workspace/Users/me@example.com/.wheelrun", conf=None, environment=None, timeout=None, **table
+    specs=ONE, *, place="/Workspace/Users/me@example.com/.wheelrun", conf=None, environment=None, timeout=None, **table
 ):
     config = DatabricksConfig.model_validate(table)
     wheel = WheelRef(
