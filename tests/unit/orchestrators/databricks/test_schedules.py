@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 import pytest
 from croniter import croniter
@@ -56,7 +56,7 @@ def values(field, low, high):
     hour=st.sampled_from(["*", "6", "*/5", "1-4"]),
     days=st.sampled_from([("*", "*"), ("13", "*"), ("*/10", "*"), ("*", "0"), ("*", "7"), ("*", "1-5"), ("*", "5-7")]),
     month=st.sampled_from(["*", "2", "6-8"]),
-    moment=st.datetimes(datetime.datetime(2024, 1, 1), datetime.datetime(2027, 12, 31)),
+    moment=st.datetimes(dt.datetime(2024, 1, 1), dt.datetime(2027, 12, 31)),  # noqa: DTZ001 - cron knows no zones,
 )
 def test_quartz_means_the_moments_that_cron_means(minute, hour, days, month, moment):
     text = f"{minute} {hour} {days[0]} {month} {days[1]}"
