@@ -13,9 +13,11 @@ from starlette.responses import Response
 
 from wheelrun.emulator.authentication import Authenticated
 from wheelrun.emulator.errors import ApiError, answer
+from wheelrun.emulator.faults import Faulty
 from wheelrun.emulator.service import Emulator
 
 SERVICES: Sequence[str] = (
+    "emulator",
     "scim",
     "oidc",
     "tokens",
@@ -38,7 +40,10 @@ def create_app(emulator: Emulator) -> Starlette:
     services = [importlib.import_module(f"wheelrun.emulator.api.{name}") for name in SERVICES]
     return Starlette(
         routes=[route for service in services for route in service.routes(emulator)],
-        middleware=[Middleware(Authenticated, state=emulator.state)],
+        middleware=[
+            Middleware(Faulty, faults=emulator.faults, connections=emulator.connections),
+            Middleware(Authenticated, state=emulator.state),
+        ],
         exception_handlers={ApiError: _refused, HTTPException: _not_found},
     )
 

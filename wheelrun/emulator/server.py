@@ -17,6 +17,7 @@ from wheelrun.emulator.state import State
 from wheelrun.errors import ClusterError
 
 LOOPBACK = "127.0.0.1"
+_SHUTDOWN = 5  # seconds that answers under way have when it ends
 
 
 @contextlib.contextmanager
@@ -40,7 +41,19 @@ def running(folder: Path, *, port: int = 0, token: str | None = None) -> Iterato
         host=f"http://{LOOPBACK}:{listener.getsockname()[1]}",
         token=token or f"dapi{secrets.token_hex(16)}",
     )
-    server = uvicorn.Server(uvicorn.Config(create_app(Emulator(state=state)), log_level="warning", lifespan="off"))
+    emulator = Emulator(state=state)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(emulator),
+            http=emulator.connections.protocol(),
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_SHUTDOWN,
+        )
+    )
     # until it accepts them, connections wait in the queue of the socket
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="emulator")
     thread.start()

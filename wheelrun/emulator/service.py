@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -15,7 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from wheelrun.emulator.checking import checked
+from wheelrun.emulator.connections import Connections
 from wheelrun.emulator.errors import ApiError
+from wheelrun.emulator.faults import Faults
 from wheelrun.emulator.state import State
 
 
@@ -25,9 +27,13 @@ class Emulator:
 
     Attributes:
         state: What is remembered.
+        faults: What goes wrong on purpose, and what was called.
+        connections: The server's connections.
     """
 
     state: State
+    faults: Faults = field(default_factory=Faults)
+    connections: Connections = field(default_factory=Connections)
 
 
 Handler = Callable[[dict[str, Any]], Mapping[str, Any]]
