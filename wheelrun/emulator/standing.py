@@ -25,6 +25,7 @@ GRACE = 20.0
 
 _NEEDED = ("databricks.sdk", "jinja2", "python_multipart", "starlette", "uvicorn")
 _LOG_LINES = 15
+_CHILDREN: list[subprocess.Popen[bytes]] = []  # to be reaped if they end while this process goes on
 _LOCK_TIMEOUT = 5.0  # seconds; whoever looks whether it is alive holds the lock for a moment
 
 
@@ -172,6 +173,8 @@ def _started(folder: Folder, order: Order, environ: Mapping[str, str]) -> Standi
         end_session(process.pid, grace=0)
         process.wait()
         raise
+    finally:
+        _CHILDREN.append(process)
 
 
 def _served(folder: Folder, process: subprocess.Popen[bytes]) -> Standing:
@@ -191,9 +194,11 @@ def _served(folder: Folder, process: subprocess.Popen[bytes]) -> Standing:
 
 
 def _ended(folder: Folder, seconds: float) -> bool:
+    """Wait for its end, and return whether it came."""
     limit = time.monotonic() + seconds
     while folder.is_alive:
         if time.monotonic() > limit:
             return False
         time.sleep(0.02)
+    _CHILDREN[:] = [process for process in _CHILDREN if process.poll() is None]
     return True
