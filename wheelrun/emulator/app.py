@@ -27,6 +27,9 @@ SERVICES: Sequence[str] = (
     "files",
     "dbfs",
     "secrets",
+    "jobs",
+    "runs",
+    "clock",
 )
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""
 

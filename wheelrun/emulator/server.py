@@ -12,6 +12,8 @@ from pathlib import Path
 import uvicorn
 
 from wheelrun.emulator.app import create_app
+from wheelrun.emulator.compute import Compute
+from wheelrun.emulator.engine import Engine
 from wheelrun.emulator.service import Emulator
 from wheelrun.emulator.state import State
 from wheelrun.errors import ClusterError
@@ -21,7 +23,15 @@ _SHUTDOWN = 5  # seconds that answers under way have when it ends
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, port: int = 0, token: str | None = None, address: str = LOOPBACK) -> Iterator[State]:
+def running(
+    folder: Path,
+    *,
+    port: int = 0,
+    token: str | None = None,
+    address: str = LOOPBACK,
+    spark_master: str | None = None,
+    compute_class: type[Compute] = Compute,
+) -> Iterator[State]:
     """Serve while the block runs.
 
     Args:
@@ -29,6 +39,8 @@ def running(folder: Path, *, port: int = 0, token: str | None = None, address: s
         port: The port; 0 for any that is free.
         token: What clients have to show; by default a new one.
         address: The address to listen on; by default this machine's own, which nobody else reaches.
+        spark_master: The master of a standalone cluster that tasks use; by default each has Spark in its own process.
+        compute_class: What runs tasks.
 
     Yields:
         The state: its `host` and `token` are what a client needs. It is ready to serve.
@@ -42,7 +54,9 @@ def running(folder: Path, *, port: int = 0, token: str | None = None, address: s
         host=f"http://{_name(address)}:{listener.getsockname()[1]}",
         token=token or f"dapi{secrets.token_hex(16)}",
     )
-    emulator = Emulator(state=state)
+    compute = compute_class(state, spark_master=spark_master)
+    engine = Engine(state, compute)
+    emulator = Emulator(state=state, compute=compute, engine=engine)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(emulator),
@@ -64,6 +78,8 @@ def running(folder: Path, *, port: int = 0, token: str | None = None, address: s
         server.should_exit = True
         thread.join()
         listener.close()
+        engine.close()
+        compute.close()
         state.close()
 
 

@@ -15,7 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from wheelrun.emulator.checking import checked
+from wheelrun.emulator.compute import Compute
 from wheelrun.emulator.connections import Connections
+from wheelrun.emulator.engine import Engine
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.faults import Faults
 from wheelrun.emulator.state import State
@@ -27,11 +29,15 @@ class Emulator:
 
     Attributes:
         state: What is remembered.
+        compute: Where tasks run.
+        engine: Runs jobs.
         faults: What goes wrong on purpose, and what was called.
         connections: The server's connections.
     """
 
     state: State
+    compute: Compute
+    engine: Engine
     faults: Faults = field(default_factory=Faults)
     connections: Connections = field(default_factory=Connections)
 
