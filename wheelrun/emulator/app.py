@@ -30,6 +30,7 @@ SERVICES: Sequence[str] = (
     "jobs",
     "runs",
     "clock",
+    "pages",
 )
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
@@ -14,8 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from wheelrun.emulator.errors import ApiError, answer
 from wheelrun.emulator.identities import CALLER, HOLDER, identified
 from wheelrun.emulator.state import State
-
-COOKIE = "wheelrun-emulator"
 
 _OPEN = ("/oidc/", "/.well-known/", "/health", "/storage/", "/login")
 """What can be called without a token, and looks at credentials itself."""
@@ -60,11 +58,16 @@ class Authenticated:
         await self._app(scope, receive, send)
 
 
+def cookie_name(state: State) -> str:
+    """Return the cookie's name; browsers keep one jar for all ports of a host."""
+    return f"wheelrun-emulator-{urlsplit(state.host).port}"
+
+
 def cookie(state: State) -> str:
     """Return what the cookie of a browser says that has shown the token."""
     return hmac.new(state.token.encode(), b"pages", hashlib.sha256).hexdigest()
 
 
 def _knows(state: State, headers: Headers) -> bool:
-    given = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+    given = cookie_parser(headers.get("cookie", "")).get(cookie_name(state), "")
     return hmac.compare_digest(given.encode(), cookie(state).encode())
