@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import JSONResponse
+
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 STATUSES = {
@@ -56,3 +58,8 @@ class ApiError(Exception):
         if self.reason is not None:
             body["details"] = [{"@type": _ERROR_INFO, "reason": self.reason, "domain": "emulator"}]
         return body
+
+
+def answer(error: ApiError) -> JSONResponse:
+    """Return an error as the real service answers it."""
+    return JSONResponse(error.table(), status_code=error.status)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -14,10 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from wheelrun.emulator.checking import QueryText, checked
+from wheelrun.emulator.checking import checked
 from wheelrun.emulator.compute import Compute
+from wheelrun.emulator.connections import Connections
 from wheelrun.emulator.engine import Engine
 from wheelrun.emulator.errors import ApiError
+from wheelrun.emulator.faults import Faults
 from wheelrun.emulator.state import State
 
 
@@ -29,11 +31,15 @@ class Emulator:
         state: What is remembered.
         compute: Where tasks run.
         engine: Runs jobs.
+        faults: What goes wrong on purpose, and what was called.
+        connections: The server's connections.
     """
 
     state: State
     compute: Compute
     engine: Engine
+    faults: Faults = field(default_factory=Faults)
+    connections: Connections = field(default_factory=Connections)
 
 
 Handler = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -65,7 +71,7 @@ async def given(request: Request) -> dict[str, Any]:
     Raises:
         ApiError: the body is not a JSON object.
     """
-    fields = query(request.query_params.multi_items())
+    fields: dict[str, Any] = dict(request.query_params)
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with request.form() as form:
             return fields | {name: await _part(value) for name, value in form.items()}
@@ -96,19 +102,3 @@ def flag(value: str | None, *, otherwise: bool) -> bool:
     if value.lower() not in {"true", "false"}:
         raise ApiError("INVALID_PARAMETER_VALUE", f"{value!r} is neither true nor false")
     return value.lower() == "true"
-
-
-def query(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return the fields of a query: `a.b=1&a.b=2` is a field `a` with a field `b` that has several values."""
-    fields: dict[str, Any] = {}
-    for name, text in pairs:
-        *above, last = name.split(".")
-        table = fields
-        for part in above:
-            inner = table.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise ApiError("MALFORMED_REQUEST", f"Could not parse request object: {name} is given in two ways")
-            table = inner
-        former = table.get(last)
-        table[last] = QueryText(text) if former is None else [*(former if isinstance(former, list) else [former]), text]
-    return fields

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from wheelrun.emulator.errors import ApiError
-from wheelrun.emulator.listing import page
+from wheelrun.emulator.listing import listed
 from wheelrun.emulator.service import Emulator, flag, given
 from wheelrun.emulator.storage import open_private
 from wheelrun.emulator.transfer import receive, send
@@ -116,7 +116,7 @@ class _Files:
         size = query.get("page_size", str(_MOST_ENTRIES))
         if not size.isdecimal() or int(size) < 1:
             raise ApiError("INVALID_PARAMETER_VALUE", f"page_size: {size!r} is not a positive integer")
-        return page("contents", contents, "name", min(int(size), _MOST_ENTRIES), query.get("page_token"))
+        return listed("contents", contents, "name", min(int(size), _MOST_ENTRIES), query.get("page_token"))
 
     async def part_urls(self, request: Request) -> Response:
         fields = await given(request)

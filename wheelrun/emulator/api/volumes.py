@@ -9,7 +9,7 @@ from databricks.sdk.service.catalog import VolumesAPI
 from starlette.routing import BaseRoute
 
 from wheelrun.emulator.errors import ApiError
-from wheelrun.emulator.listing import page
+from wheelrun.emulator.listing import listed
 from wheelrun.emulator.service import Emulator, endpoint
 from wheelrun.emulator.volumes import Volumes
 
@@ -30,7 +30,7 @@ def routes(emulator: Emulator) -> list[BaseRoute]:
         place = (fields["catalog_name"], fields["schema_name"])
         those = [item for item in emulator.state.all("volume") if (item["catalog_name"], item["schema_name"]) == place]
         size = fields.get("max_results") or _MOST
-        return page(
+        return listed(
             "volumes", sorted(those, key=lambda item: str(item["name"])), "name", size, fields.get("page_token")
         )
 
