@@ -266,38 +266,37 @@ class _Once:
         return data
 
 
-def connect(host: str = "", profile: str = "", *, environ: Mapping[str, str] = os.environ) -> Api:
-    """Return the calls to a workspace; the client's unified authentication finds the credentials.
+def connect(host: str = "", profile: str = "") -> Api:
+    """Return the calls to a workspace; the client's unified authentication finds the credentials, in this environment.
 
     What the environment names goes before what is given, so that one configuration serves several workspaces.
 
     Args:
         host: The workspace's address, if it is known.
         profile: A profile of ~/.databrickscfg.
-        environ: The environment.
 
     Raises:
         ConfigurationError: the client is not installed, or there is no workspace, or there are no credentials for it.
     """
-    named = environ.get(HOST_VARIABLE, "")
+    named = os.environ.get(HOST_VARIABLE, "")
     if named:
         host, profile = named, ""
-    return _connected(host, profile, tuple(sorted(_credentials(environ).items())))
+    return _connected(host, profile, tuple(sorted(_credentials().items())))
 
 
-def connect_to(host: str, profile: str = "", *, environ: Mapping[str, str] = os.environ) -> Api:
+def connect_to(host: str, profile: str = "") -> Api:
     """Return the calls to the workspace in which something lies.
 
     Raises:
         ConfigurationError: as `connect` does; or the environment names another workspace, whose credentials it holds.
     """
-    named = environ.get(HOST_VARIABLE, "")
+    named = os.environ.get(HOST_VARIABLE, "")
     if host and named and address(named) != address(host):
         raise ConfigurationError(
             f"this lies in {host}, and {HOST_VARIABLE} names {address(named)}",
             hint=f"set {HOST_VARIABLE} and the credentials for {host}, or unset them",
         )
-    return connect(host, profile, environ=environ)
+    return connect(host, profile)
 
 
 def address(host: str) -> str:
@@ -332,8 +331,8 @@ def _connected(host: str, profile: str, credentials: tuple[tuple[str, str], ...]
     return Api(host=address(config.host), client=WorkspaceClient(config=config))
 
 
-def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name.startswith(("DATABRICKS_", "ARM_", "GOOGLE_"))}
+def _credentials() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(("DATABRICKS_", "ARM_", "GOOGLE_"))}
 
 
 def status_of(error: Any) -> int:

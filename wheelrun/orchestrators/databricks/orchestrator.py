@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from wheelrun.deployment import Deployment
 from wheelrun.errors import ClusterError, ConfigurationError
 from wheelrun.orchestrators.base import flavor_of
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle
-from wheelrun.orchestrators.databricks.api import Api, RefusedError, connect, connect_to
+from wheelrun.orchestrators.databricks.api import HOST_VARIABLE, Api, RefusedError, connect, connect_to
 from wheelrun.orchestrators.databricks.compute import Computes, check_settings
 from wheelrun.orchestrators.databricks.config import DatabricksConfig
 from wheelrun.orchestrators.databricks.follow import Followed, LogReader
@@ -68,7 +69,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
     @functools.cached_property
     def api(self) -> Api:
         """The calls to the workspace that the target names."""
-        return connect(self.config.host or "", self.config.profile or "", environ=self.environ)
+        return connect(self.config.host or "", self.config.profile or "")
 
     @functools.cached_property
     def _own(self) -> Wheel:
@@ -97,7 +98,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
         place = Place(
             host=self.api.host,
             path=path or folder(f"/Workspace/Users/{self.user()}/{_HOME}"),
-            profile="" if "DATABRICKS_HOST" in self.environ else self.config.profile or "",
+            profile="" if HOST_VARIABLE in os.environ else self.config.profile or "",
         )
         if place.kind == DBFS:
             self.warnings.append(
@@ -261,7 +262,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
 
     def _submit(self, plan: Plan, stack: Stack) -> Iterator[Mapping[str, object]]:
         root = Root.open(stack.artifact_root)
-        jobs = Jobs(connect_to(plan.place.host, plan.place.profile, environ=self.environ))
+        jobs = Jobs(connect_to(plan.place.host, plan.place.profile))
         sent = self.send(plan, root, plan.run_id)
         yield {
             "start": plan.start, "deployment": plan.deployment.digest, "name": plan.name, "job": None,
@@ -330,7 +331,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
 
     def _api_of(self, run: RunHandle) -> Api:
         place = Place.parse(run.artifact_root)
-        return connect_to(place.host, place.profile, environ=self.environ)
+        return connect_to(place.host, place.profile)
 
     def _shipping(self, deployment: Deployment) -> Shipping:
         return Shipping(deployment, self._own)
