@@ -159,7 +159,7 @@ def project(workspace, tmp_path):
         "serverless": {"serverless": {"environment_version": "2"}, "artifact_root": folder},
         "home": {"existing_cluster_id": workspace.cluster},
     }
-    return write_project(tmp_path / "project", targets)
+    return write_project(tmp_path / f"shop-{name[:8]}", targets)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def test_each_kind_of_compute_and_root(client, target):
     run = client.submit("jobs:add", {"n": 4}, target=target)
     assert run.result(timeout=120) == 5
     assert run.record.url.startswith("http://127.0.0.1")
-    assert not run.record.metadata["bytes_sent"] == 0
+    assert run.record.metadata["bytes_sent"] > 0
 
 
 def test_an_unchanged_submission_sends_nothing_and_makes_four_calls(client, another, workspace):
@@ -136,7 +136,7 @@ def test_a_secret_of_the_workspace_reaches_the_run(client, workspace):
 
 @pytest.mark.parametrize(
     "words",
-    ["größer – 日本 – 🎉", "x" * 50_000, "{{job.run_id}} and {{secrets/a/b}}"],
+    ["größer, 日本, 🎉", "x" * 50_000, "{{job.run_id}} and {{secrets/a/b}}"],
     ids=["letters", "long", "braces"],
 )
 def test_parameters_travel_by_file_as_they_are(client, words):
