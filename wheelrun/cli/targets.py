@@ -9,16 +9,29 @@ from typing import Any
 
 import click
 
-from wheelrun.cli.console import out_json, out_table, warn
+from wheelrun.cli.console import out, out_json, out_table, warn
 from wheelrun.cli.options import Verb, options, output_option, project_option
 from wheelrun.config import Settings, Stack, resolve_stack
-from wheelrun.errors import ConfigurationError
+from wheelrun.errors import ConfigurationError, nearest
 
 
 @click.command("targets", cls=Verb, short_help="List the configured targets.")
-@options(project_option(), output_option)
-def command(project: Path | None, output: str) -> None:
+@options(
+    click.option(
+        "--example",
+        is_flag=False,
+        flag_value="",
+        metavar="[NAME]",
+        help="Print a target to begin with, for wheelrun.toml; without a name, list them.",
+    ),
+    project_option(),
+    output_option,
+)
+def command(example: str | None, project: Path | None, output: str) -> None:
     """List the targets that the project's and your own configuration name; `local` is always there."""
+    if example is not None:
+        _show_example(example)
+        return
     from wheelrun.client.building import Workspace
 
     settings = Workspace(project).settings
@@ -32,6 +45,22 @@ def command(project: Path | None, output: str) -> None:
         for stack in stacks
     ]
     out_table(("TARGET", "", "ORCHESTRATOR", "ARTIFACTS", "CONFIGURED IN"), rows)
+
+
+def _show_example(name: str) -> None:
+    from wheelrun.packaging.templates import read_template, template_root
+
+    known = sorted(path.stem for path in (template_root() / "targets").glob("*.toml"))
+    if not name:
+        for each in known:
+            out(each)
+        return
+    if name not in known:
+        near = nearest(name, known)
+        raise ConfigurationError(
+            f"there is no example {name!r}", hint=f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
+        )
+    out(read_template(f"targets/{name}.toml").rstrip())
 
 
 def _resolved(settings: Settings, name: str) -> Stack | None:

@@ -61,8 +61,7 @@ class Mirror:
     def __post_init__(self) -> None:
         self.local = ArtifactRoot(Path(tempfile.mkdtemp(prefix="wheelrun-root-")))
         self.paths.stdout.parent.mkdir(parents=True)
-        for path in (self.paths.stdout, self.paths.stderr, self.paths.events):
-            path.touch(mode=0o600)
+        self.paths.events.touch(mode=0o600)
         folder = self.task_folder(self.task)
         folder.mkdir(parents=True, exist_ok=True)
         self.execution = max((part.execution for part in parts(os.listdir(folder))), default=0) + 1  # noqa: PTH208

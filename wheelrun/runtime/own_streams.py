@@ -45,8 +45,8 @@ class _Stream:
         with contextlib.suppress(Exception):
             self._before.flush()
         self._saved = os.dup(number)
-        self._reader = path.open("rb")
         target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._reader = path.open("rb")
         os.dup2(target, number)
         os.close(target)
         self._own: TextIO | None = None

@@ -71,6 +71,16 @@ def test_targets_mask_secrets_and_survive_a_broken_one(project: Path, wheelrun: 
     assert "default" in wheelrun("targets").out
 
 
+def test_an_example_of_a_target_is_printed(project: Path, wheelrun: Run) -> None:
+    assert "databricks-aws" in wheelrun("targets", "--example").out.split()
+    (project / "wheelrun.toml").write_text(wheelrun("targets", "--example", "databricks-aws").out)
+    listed = wheelrun("targets", "-o", "json").json
+    assert [(target["name"], target["orchestrator"]) for target in listed][-1] == ("prod", "databricks")
+    wrong = wheelrun("targets", "--example", "databricks-asw")
+    assert wrong.code == 3
+    assert "did you mean 'databricks-aws'?" in wrong.err
+
+
 def test_cache(project: Path, wheelrun: Run) -> None:
     assert wheelrun("cache", "show", "-o", "json").json["entries"] == []
     wheelrun("build")

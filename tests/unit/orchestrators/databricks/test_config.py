@@ -81,16 +81,16 @@ def test_secrets_that_are_written_out_are_refused(where, settings, said):
     with pytest.raises(ConfigurationError, match=said) as error:
         check_settings(config(cluster=NEW), computes(config(cluster=NEW), **{where: settings}))
     assert "{{secrets/scope/key}}" in error.value.hint
-    assert list(settings.values())[0] not in error.value.message
+    assert next(iter(settings.values())) not in error.value.message
 
 
 def test_secrets_of_clusters_and_steps_are_refused_too():
     made = config(cluster={**NEW, "spark_env_vars": {"MY_TOKEN": "abc"}})
-    with pytest.raises(ConfigurationError, match="MY_TOKEN in spark_env_vars of cluster 'default'"):
+    with pytest.raises(ConfigurationError, match="MY_TOKEN in spark_env_vars of cluster"):
         check_settings(made, computes(made))
     made = config(cluster=NEW)
     steps = (StepSpec(name="x", function="m:f", environment={"MY_TOKEN": "abc"}),)
-    with pytest.raises(ConfigurationError, match="MY_TOKEN in step 'x'"):
+    with pytest.raises(ConfigurationError, match="MY_TOKEN in step"):
         check_settings(made, computes(made), Deployment(name="x", entry="x", steps=steps))
     check_settings(made, computes(made, environment={"MY_TOKEN": "{{secrets/a/b}}", "PLAIN": "x"}))
 
@@ -98,7 +98,7 @@ def test_secrets_of_clusters_and_steps_are_refused_too():
 def test_settings_of_a_cluster_that_is_there_are_its_own():
     made = config(existing_cluster_id="c")
     check_settings(made, computes(made, conf={"spark.sql.shuffle.partitions": "4"}))
-    with pytest.raises(ConfigurationError, match="runs on compute that is there already, where spark.executor.memory"):
+    with pytest.raises(ConfigurationError, match=r"is there already, where spark\.executor\.memory"):
         check_settings(made, computes(made, conf={"spark.executor.memory": "4g"}))
 
 
