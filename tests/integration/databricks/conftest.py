@@ -148,6 +148,18 @@ def toml(value: Any) -> str:
 
 
 @pytest.fixture
+def new():
+    """A cluster that is made for a run."""
+    return dict(NEW)
+
+
+@pytest.fixture
+def writing():
+    """Write a project with targets into a folder."""
+    return write_project
+
+
+@pytest.fixture
 def project(workspace, tmp_path):
     """A project with a target of each kind of compute; each test has artifact roots of its own."""
     name = uuid.uuid4().hex

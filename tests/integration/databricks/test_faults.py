@@ -152,10 +152,8 @@ def test_a_killed_submission_is_told_and_taken_up(stage, project, another, works
     assert len([each for each in workspace.runs() if (each.job_id == job if job else each.run_name == name)]) == 1
 
 
-def test_a_workspace_that_is_killed_in_the_middle_of_a_pipeline(project, environ, monkeypatch, tmp_path):
+def test_a_workspace_that_is_killed_in_the_middle_of_a_pipeline(project, environ, monkeypatch, tmp_path, new, writing):
     from databricks.sdk import WorkspaceClient
-
-    from tests.integration.databricks.conftest import NEW, write_project
 
     def emulator(*words):
         command = [sys.executable, "-m", "wheelrun", "emulator", *words, "-o", "json"]
@@ -169,9 +167,9 @@ def test_a_workspace_that_is_killed_in_the_middle_of_a_pipeline(project, environ
             monkeypatch.setenv(f"DATABRICKS_{name.upper()}", standing[name])
             environ[f"DATABRICKS_{name.upper()}"] = standing[name]
         cluster = (
-            WorkspaceClient().clusters.create(cluster_name="x", autotermination_minutes=60, **NEW).response.cluster_id
+            WorkspaceClient().clusters.create(cluster_name="x", autotermination_minutes=60, **new).response.cluster_id
         )
-        write_project(project, {"there": {"existing_cluster_id": cluster}})
+        writing(project, {"there": {"existing_cluster_id": cluster}})
         gate = tmp_path / "gate"
         client = Client(project, cwd=project, environ=environ)
         run = client.submit("jobs:chain", {"gate": str(gate)}, target="there")

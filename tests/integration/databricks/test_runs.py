@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from wheelrun.errors import ClusterError, ConfigurationError, UsageError
@@ -191,3 +195,52 @@ def test_a_parameter_that_does_not_fit_reaches_no_workspace(client, workspace):
     with pytest.raises(UsageError):
         client.submit("jobs:add", {"n": "x"}, target="there")
     assert not [call for call in workspace.calls() if "jobs" in call]
+
+
+def test_a_pipeline_of_many_tasks_is_one_create_and_one_run_now(client, another, workspace):
+    run = client.submit("jobs:wide", target="there")
+    made = [call.rpartition("/")[2] for call in workspace.calls() if "/jobs/" in call]
+    assert made.count("create") == made.count("run-now") == 1
+    assert set(made) == {"list", "create", "run-now"}
+    assert len(run.status().steps) == 120
+    assert [call.rpartition("/")[2] for call in workspace.calls() if call.endswith("runs/get")] == ["get", "get"]
+    run.cancel()
+    workspace.calls()
+    again = another().submit("jobs:wide", target="there")
+    assert again.record.metadata["job_was"] == "unchanged"
+    made = [call.rpartition("/")[2] for call in workspace.calls() if "/jobs/" in call]
+    assert made == ["list", "get", "get", "run-now"]
+    again.cancel()
+
+
+def test_jobs_that_two_clients_make_at_once_are_one(another, workspace):
+    with ThreadPoolExecutor(3) as pool:
+        runs = list(pool.map(lambda _: another().submit("jobs:branches", target="there"), range(3)))
+    (job,) = {run.record.metadata["job"] for run in runs}
+    name = workspace.client.jobs.get(job).settings.name
+    assert [each.job_id for each in workspace.client.jobs.list(name=name)] == [job]
+    for run in runs:
+        assert run.wait(timeout=240).state is S.FAILED  # as its steps have it
+
+
+def test_what_is_not_permitted_is_told(client, workspace):
+    workspace.fail(path="/api/2.2/jobs/create", status=403)
+    with pytest.raises(ClusterError, match="does not permit it") as error:
+        client.submit("jobs:branches", target="there")
+    assert "administrator" in error.value.hint
+
+
+def test_a_policy_that_forbids_a_cluster_is_told(client, workspace, new):
+    definition = json.dumps({"node_type_id": {"type": "fixed", "value": "m5.large"}})
+    policy = workspace.client.cluster_policies.create(name=uuid.uuid4().hex, definition=definition).policy_id
+    with pytest.raises(ClusterError, match="node_type_id"):
+        client.submit("jobs:add", target="new", options={"cluster": {**new, "policy_id": policy}})
+
+
+def test_a_library_that_cannot_be_installed_is_told_and_in_the_logs(client):
+    options = {"libraries": ["/Volumes/main/default/wheelrun/none.whl"]}
+    run = client.submit("jobs:add", target="new", options=options)
+    record = run.wait(timeout=120)
+    assert record.state is S.FAILED
+    assert record.error.category == "library"
+    assert "none.whl" in record.error.message

@@ -60,10 +60,9 @@ class Jobs:
         for _ in range(_TRIES):
             found = self.find(str(settings["name"]))
             if found is None:
-                try:
-                    return int(self._api.post(f"{_JOBS}/create", settings, once=True)["job_id"]), "created"
-                except LostAnswerError:
-                    continue  # it may be there now
+                with contextlib.suppress(LostAnswerError):  # it may be there all the same
+                    return self._only(int(self._api.post(f"{_JOBS}/create", settings, once=True)["job_id"]), settings)
+                continue
             job_id = int(found["job_id"])
             if found.get("has_more") or not covers(found["settings"], settings):
                 found = self._whole(job_id)
@@ -138,6 +137,14 @@ class Jobs:
     def output(self, task_run: int) -> dict[str, Any]:
         """Return what the service has of a task's output: its last five megabytes, and its error."""
         return self._api.get(f"{_JOBS}/runs/get-output", {"run_id": task_run})
+
+    def _only(self, made: int, settings: Mapping[str, Any]) -> tuple[int, str]:
+        """Return the job that was made, unless another client made one of its name at the same time, and before."""
+        found = self.find(str(settings["name"]))
+        if found is None or int(found["job_id"]) == made:
+            return made, "created"
+        self.delete(made)
+        return self.settle(settings)
 
     def _whole(self, job_id: int) -> dict[str, Any]:
         """Return a job with all its tasks. One call for each 100."""
