@@ -345,6 +345,19 @@ def bench_cluster(work: Path, rounds: int) -> Iterator[Row]:
         timed([WHEELRUN, "cluster", "down"], cwd=root, env=env)
 
 
+def bench_databricks(work: Path, rounds: int) -> Iterator[Row]:
+    """Databricks targets on the emulator: not against anybody, but against what they may cost."""
+    from bench_databricks import measured
+
+    (work / "databricks").mkdir()
+    for name, unit, ours, most in measured(work / "databricks", rounds, WHEELRUN, environ()):
+        if unit == "s":
+            yield Row(name=name, against="what it may take", ours=ours, theirs=most, goal=1.0)
+        else:
+            print(f"{name}: {ours:g} {unit} (at most {most:g})", file=sys.stderr)
+            assert ours <= most
+
+
 def output(command: list[str], *, cwd: Path, env: dict[str, str]) -> str:
     """Run a command and return what it prints."""
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=True).stdout
@@ -375,6 +388,7 @@ GROUPS = {
     "scale": bench_scale,
     "spark": bench_spark,
     "cluster": bench_cluster,
+    "databricks": bench_databricks,
 }
 
 
