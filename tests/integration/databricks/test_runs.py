@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from wheelrun.client.pruning import prune_target
 from wheelrun.errors import ClusterError, ConfigurationError, UsageError
 from wheelrun.states import RunState as S
 
@@ -136,6 +137,8 @@ def test_a_secret_of_the_workspace_reaches_the_run(client, workspace):
         assert run.result(timeout=120) == "s3cr3t-v4lue"
         again = client.rerun(run.id)
         assert again.result(timeout=120) == "s3cr3t-v4lue"
+        with pytest.raises(ConfigurationError, match="OTHER_TOKEN in environment is a secret"):
+            client.rerun(run.id, env={"OTHER_TOKEN": "written out"})
 
 
 @pytest.mark.parametrize(
@@ -187,6 +190,7 @@ def test_a_cluster_that_cannot_be_is_told_once(client):
             "jobs:add", target="new", options={"cluster": {"spark_version": "1.0.x-scala2.12", "node_type_id": "x"}}
         )
     assert "1.0.x-scala2.12" in error.value.message
+    assert "wheelrun doctor -t new" in error.value.hint
     (run,) = client.runs()
     assert run.state is S.FAILED
 
@@ -244,3 +248,22 @@ def test_a_library_that_cannot_be_installed_is_told_and_in_the_logs(client):
     assert record.state is S.FAILED
     assert record.error.category == "library"
     assert "none.whl" in record.error.message
+
+
+def test_what_is_in_use_stays_when_a_target_is_pruned(client):
+    run = client.submit("jobs:add", target="volume")
+    run.wait(timeout=120)
+    assert prune_target(client, "volume").items == ()
+    assert client.rerun(run.id).result(timeout=120) == 2
+
+
+def test_logs_come_by_step_and_live(client, tmp_path):
+    gate = tmp_path / "gate"
+    run = client.submit("jobs:chain", {"gate": str(gate)}, target="there")
+    followed = run.logs(step="second", follow=True)
+    assert next(followed).text == "in second"
+    assert not run.status().state.is_terminal
+    gate.touch()
+    assert list(followed) == []
+    assert list(run.logs(step="first")) == []
+    run.wait(timeout=120)

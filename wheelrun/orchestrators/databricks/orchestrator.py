@@ -246,6 +246,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
 
     def plan(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int = 1) -> Plan:
         """Return what a run's requests are made from."""
+        check_settings(self.config, self._computes(stack), deployment)
         place = Place.parse(stack.artifact_root)
         shipping = self._shipping(ready(deployment, stack, self._own, self.config.max_parallel_steps))
         wheels = tuple(place.library(name) for name in shipping.names)
@@ -273,13 +274,25 @@ class DatabricksOrchestrator(WheeledOrchestrator):
             "start": plan.start, "deployment": plan.deployment.digest, "name": plan.name, "job": None,
             "service_run": None, "since": time.time(), "bytes_sent": sent,
         }  # fmt: skip
-        if plan.is_pipeline:
-            job_id, done = jobs.settle(job(plan))
-            yield {"job": job_id, "job_was": done}
-            service_run = jobs.run_now(run_now(plan, job_id))
-        else:
-            service_run = jobs.submit(submission(plan))
+        with self._refused():
+            if plan.is_pipeline:
+                job_id, done = jobs.settle(job(plan))
+                yield {"job": job_id, "job_was": done}
+                service_run = jobs.run_now(run_now(plan, job_id))
+            else:
+                service_run = jobs.submit(submission(plan))
         yield {"service_run": service_run}
+
+    @contextlib.contextmanager
+    def _refused(self) -> Iterator[None]:
+        """Tell what to look at when the workspace refuses a run."""
+        try:
+            yield
+        except RefusedError as error:
+            raise ClusterError(
+                f"target {self.name!r}: the workspace refuses the run: {error.message}",
+                hint=error.hint or f"`wheelrun doctor -t {self.name}` looks at cluster, policy and runtime",
+            ) from error
 
     def _status(self, run: RunHandle, native: NativeRun) -> RunStatus:
         followed = self._follow(run)

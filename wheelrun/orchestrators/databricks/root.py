@@ -181,6 +181,8 @@ class WorkspaceRoot(Root):
             yield
         except RefusedError as error:
             hint = error.hint or "is artifact_root what it should be?"
-            if error.is_taken:
+            if "SIZE_EXCEEDED" in error.code:
+                hint = 'keep what is so large in a Volume: artifact_root = "/Volumes/catalog/schema/volume/folder"'
+            elif error.is_taken:
                 hint = "something else is in its place (a notebook?): set artifact_root to another folder"
             raise kind(f"{self._path(name)} cannot be {done}: {error.message}", hint=hint) from error
