@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.metadata
 import os
 import shutil
@@ -113,6 +114,9 @@ def _secret(scope: str, key: str) -> str:
 
 
 def _utilities() -> Any:
+    """Return the service's utilities, without a Spark session where they need none."""
+    with contextlib.suppress(ImportError):  # the runtime's own, where it has them so
+        return importlib.import_module("databricks.sdk.runtime").dbutils
     from pyspark.dbutils import DBUtils
 
     return DBUtils(spark_session())
