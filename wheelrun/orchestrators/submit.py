@@ -146,7 +146,7 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
         request = self.prepare(deployment, stack, run_id)
         self._check_ready(stack)
         if self.config.kind.zips:
-            refuse_compiled(self.bundle, target=self.name, reader=f"executors of master {self.config.master}")
+            refuse_compiled(self.bundle, target=self.name, master=self.config.master)
         root = ArtifactRoot(local_path(stack.artifact_root))
         shipment = self.shipment(deployment, stack)
         sent = shipment.send(Root.open(stack.artifact_root), self.wheels, self.bundle, run_id)

@@ -30,6 +30,7 @@ class Launch:
         scratch: A folder for the processes' temporary files; it goes when they do.
         session: Where the Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`.
         archives: The wheels' own files, for a session that is given them.
+        bundle: The archive of the dependencies, for a session that is given them; empty if there is none.
         patience: Seconds that a server which is away is tried for.
         logs: The files that take the worker's output, stdout and stderr; the run's own by default.
         frames: The artifact root as every executor can reach it, where Spark frames go; by default `artifact_root`.
@@ -55,6 +56,7 @@ class Launch:
     scratch: str = ""
     session: str = "own"
     archives: tuple[str, ...] = ()
+    bundle: str = ""
     patience: float = 60.0
     logs: tuple[str, ...] = ()
     frames: str = ""
