@@ -293,7 +293,7 @@ class StandaloneOrchestrator(ClusterOrchestrator):
             arrived = not remote.revoke(start_of(run))
             return Native(state="UNKNOWN" if arrived else "INTERRUPTED")
         view = self._view()
-        if view is not None and (state := view.drivers.get(driver)):
+        if view is not None and (state := view.drivers.get(driver)) and state != "ERROR":  # why, only the gateway tells
             return Native(state=state, cores_free=view.cores_free, cores=view.cores)
         try:
             status = self._gateway().status(driver)
