@@ -39,6 +39,7 @@ class Launch:
         command: What runs the steps in the worker's place, if anything (`wheelrun.runtime.submission`).
         follow: What the command's output is read for: a name in `wheelrun.runtime.submit_output.READERS`; empty where
             the steps end with the command.
+        elsewhere: Whether what the driver of a followed command tells of the run lies where the supervisor cannot look.
         start: Which start of the run this is, from 1.
         defaults: A properties file that stands in the place of the inherited spark-defaults.conf.
         linked_home: Whether Spark gets a home of links in the scratch folder: what it writes there goes with the run.
@@ -64,6 +65,7 @@ class Launch:
     step_conf: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     follow: str = ""
+    elsewhere: bool = False
     start: int = 1
     defaults: str = ""
     linked_home: bool = False
