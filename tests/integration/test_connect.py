@@ -424,6 +424,24 @@ def _command_lines():
             yield path
 
 
+@pytest.mark.slow
+def test_a_server_behind_tls(server, client, project, tls_before):
+    with tls_before(server.port) as tls:
+        settings = (project / "wheelrun.toml").read_text()
+        (project / "wheelrun.toml").write_text(
+            settings.replace(server.remote, f"sc://127.0.0.1:{tls.port}/;use_ssl=true")
+        )
+        run = client(GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=str(tls.authority)).submit("late:prices", target="connect")
+        run.wait(timeout=120)
+        assert run.state is S.SUCCEEDED, error_of(run)
+        assert run.result() == [0.0, 0.01]
+        run = client().submit("late:prices", target="connect")
+        run.wait(timeout=120)
+        assert run.state is S.FAILED
+        assert "CERTIFICATE_VERIFY_FAILED" in error_of(run).message
+        assert "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" in error_of(run).hint
+
+
 def test_a_wrong_token_is_told(server, client):
     client = client()
     (client.root / "wheelrun.toml").unlink()

@@ -210,6 +210,17 @@ def test_a_gateway_that_does_not_take_the_driver(site, gateway_before, bad):
         assert site.client.resume(run.id).result(timeout=120) == 1
 
 
+def test_a_gateway_behind_tls(site, tls_before):
+    port = int(site.cluster.targets["cluster"]["rest"].rpartition(":")[2])
+    with tls_before(port) as server:
+        address = f"https://localhost:{server.port}"
+        site.configure(rest=address)
+        with pytest.raises(ClusterError, match="certificate"):
+            site.submit("jobs:succeed")
+        site.configure(rest=address, rest_ca_file=str(server.authority))
+        assert site.submit("jobs:succeed").result(timeout=120) == 1
+
+
 def test_a_gateway_whose_answer_is_lost_makes_one_driver_and_the_run_is_followed(site, gateway_before, folders):
     def lose(path, pass_on):
         answer = pass_on()
