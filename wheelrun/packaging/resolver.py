@@ -104,6 +104,11 @@ def find_uv(environ: Mapping[str, str]) -> str:
         ) from None
 
 
+def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for uv: the user's configuration, without what is said by arguments, in plain words."""
+    return {name: value for name, value in environ.items() if name not in _DROPPED} | _SET
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uv:
     """uv at work for one bundle.
@@ -228,7 +233,7 @@ class Uv:
         return str(path)
 
     def _call(self, words: list[str]) -> Completed:
-        environ = {name: value for name, value in self.environ.items() if name not in _DROPPED} | _SET
+        environ = uv_environment(self.environ)
         environ.setdefault("UV_PREVIEW_FEATURES", "pylock")  # else it warns with each lock
         left = max(self.timeout - (self.clock() - self.started), 0.001) if self.timeout else 0.0
         done = self.runner([self.program, *words], cwd=self.root, env=environ, timeout=left)

@@ -1,0 +1,193 @@
+"""A cluster while it runs: its folder, its environment, and the tasks on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wheelrun.config.places import cache_dir
+from wheelrun.emulator import driver
+from wheelrun.emulator.compute import paths, settings
+from wheelrun.emulator.compute.environments import Environment, Library
+from wheelrun.emulator.compute.preinstalled import Preinstalled
+from wheelrun.emulator.compute.processes import Ended, run
+from wheelrun.emulator.compute.work import Outcome, Work
+from wheelrun.emulator.launch.supervisor import Order
+from wheelrun.emulator.secrets import resolved
+from wheelrun.emulator.state import State
+from wheelrun.errors import ClusterError, LibraryError
+from wheelrun.runtime.session import write_conf_dir
+
+DISK = "/local_disk0"
+"""Where tasks see the cluster's own disk."""
+
+_GRACE = 8.0  # seconds that a task's processes have after SIGTERM; all are gone within ten
+_UNREADABLE = "Cannot read the python file {}. Please check driver logs for more details."
+
+
+@dataclass(slots=True, kw_only=True)
+class Machine:
+    """A running cluster.
+
+    Attributes:
+        state: What the emulator remembers.
+        cluster_id: The cluster.
+        spec: Its specification.
+        folder: Its own folder, which goes with it.
+        preinstalled: What its environment has from the beginning.
+        mounts: Whether folders can appear at the paths that tasks know.
+        master: The master of a standalone cluster; None for Spark in the task's process.
+        ready: Set when it has started, or cannot.
+        down: Set when it is to end.
+        problem: Why it could not start, empty if it could.
+    """
+
+    state: State
+    cluster_id: str
+    spec: Mapping[str, Any]
+    folder: Path
+    preinstalled: Preinstalled
+    mounts: bool
+    master: str | None = None
+    ready: threading.Event = field(default_factory=threading.Event)
+    down: threading.Event = field(default_factory=threading.Event)
+    problem: str = ""
+    busy: int = 0
+    _idle: threading.Condition = field(default_factory=threading.Condition)
+    _environ: dict[str, str] = field(default_factory=dict)
+    environment: Environment = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.environment = Environment(state=self.state, folder=self.folder / "python", preinstalled=self.preinstalled)
+
+    @property
+    def disk(self) -> str:
+        """The path of its own disk, as tasks see it."""
+        return DISK if self.mounts else str(self.folder / "disk")
+
+    def boot(self) -> None:
+        """Make what tasks need.
+
+        Raises:
+            ApiError: its settings refer to a secret that is not there.
+            ClusterError: the environment cannot be made.
+        """
+        for name in ("root", "disk/tmp", "disk/home", "disk/driver"):
+            (self.folder / name).mkdir(parents=True, mode=0o700, exist_ok=True)
+        self.environment.make()
+        tags = {
+            "spark.databricks.clusterUsageTags.clusterId": self.cluster_id,
+            "spark.databricks.clusterUsageTags.clusterName": self.spec.get("cluster_name", ""),
+        }
+        conf = settings.spark_conf(self.spec, tags | self._resolved("spark_conf"), master=self.master, disk=self.disk)
+        write_conf_dir(self.folder / "conf", conf, inherited=None)
+        self._environ = settings.environment(
+            self.spec, self._resolved("spark_env_vars"), inherited=os.environ, cache=cache_dir(os.environ)
+        )
+
+    def _resolved(self, name: str) -> dict[str, str]:
+        return {key: resolved(self.state, str(value)) for key, value in (self.spec.get(name) or {}).items()}
+
+    def install(self, libraries: Sequence[Library], stop: Callable[[], bool]) -> None:
+        """Install libraries.
+
+        Raises:
+            LibraryError: one cannot be installed.
+        """
+        self.environment.install(libraries, lambda: stop() or self.down.is_set())
+
+    def execute(self, work: Work, stop: Callable[[], bool]) -> Outcome:
+        """Install a task's libraries and run it until it ends."""
+        with self._idle:
+            self.busy += 1
+        try:
+            self.install(work.libraries, stop)
+            outcome = self._run(work, lambda: stop() or self.down.is_set())
+        except LibraryError as error:
+            outcome = Outcome(result="INTERNAL_ERROR", code="LIBRARY_INSTALLATION_ERROR", message=error.message)
+        except ClusterError as error:
+            outcome = Outcome(result="INTERNAL_ERROR", code="CLUSTER_ERROR", message=error.message)
+        finally:
+            with self._idle:
+                self.busy -= 1
+                self._idle.notify_all()
+        return outcome
+
+    def _run(self, work: Work, stop: Callable[[], bool]) -> Outcome:
+        task = work.task if self.mounts else paths.rewritten(self.state, dict(work.task))
+        file = work.task.get("spark_python_task", {}).get("python_file")
+        if file is not None:
+            real = paths.located(self.state, file)
+            if real is None or not real.is_file():
+                message = _UNREADABLE.format(file)
+                return Outcome(result="FAILED", code="RUN_EXECUTION_ERROR", message=message, error=message)
+            seen = paths.named(self.state, real) if self.mounts else str(real)
+            task = {"spark_python_task": {**task["spark_python_task"], "python_file": seen}}
+        work.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return ended(run(self._order(work, task), stop))
+
+    def _order(self, work: Work, task: Mapping[str, Any]) -> Order:
+        folders = paths.folders(self.state)
+        payload = {
+            "task": task,
+            "folder": str(work.folder),
+            "host": self.state.host,
+            "token": self.state.token,
+            "roots": {path: path if self.mounts else str(folder) for path, folder in folders.items()},
+        }
+        mounts = {path: str(folder) for path, folder in folders.items()} | {DISK: str(self.folder / "disk")}
+        return Order(
+            command=[str(self.environment.python), "-m", "dbruntime.main"],
+            environ=self._environment(work.values),
+            cwd=f"{self.disk}/driver",
+            logs=str(work.folder),
+            payload=json.dumps(payload),
+            mounts=mounts if self.mounts else {},
+            base=str(self.folder / "root"),
+            grace=_GRACE,
+        )
+
+    def _environment(self, values: Mapping[str, str]) -> dict[str, str]:
+        python = str(self.environment.python)
+        on_path = [str(Path(driver.__file__).parent), self._environ.get("PYTHONPATH", "")]
+        return {
+            "PYSPARK_PYTHON": python,
+            "PYSPARK_DRIVER_PYTHON": python,
+            "HOME": str(Path(self.disk, "home")),
+            "TMPDIR": str(Path(self.disk, "tmp")),
+            **self._environ,
+            **values,
+            "PATH": f"{Path(python).parent}{os.pathsep}{self._environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join(filter(None, on_path)),
+            "SPARK_CONF_DIR": str(self.folder / "conf"),
+        }
+
+    def remove(self) -> None:
+        """End the tasks on it and remove its folder."""
+        self.down.set()
+        with self._idle:
+            self._idle.wait_for(lambda: self.busy == 0)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def ended(process: Ended) -> Outcome:
+    """Return how a task ended whose process ended so."""
+    report = json.loads(process.report) if process.report else {}
+    if process.stopped:
+        return Outcome(result="CANCELED", code="CANCELED", message="Run cancelled.")
+    if process.code == 0:
+        return Outcome(result="SUCCESS", code="SUCCESS")
+    killed = f"signal {-process.code}" if process.code < 0 else f"exit code {process.code}"
+    return Outcome(
+        result="FAILED",
+        code="RUN_EXECUTION_ERROR",
+        message="Workload failed, see run output for details",
+        error=report.get("error") or f"The Python process exited unexpectedly ({killed}).",
+        trace=report.get("trace"),
+    )
