@@ -33,10 +33,12 @@ class Order:
     Attributes:
         address: The address to listen on.
         port: The port; None for the one it had, or any that is free.
+        spark_master: The master of a standalone cluster that tasks use; None for Spark in each task's own process.
     """
 
     address: str
     port: int | None = None
+    spark_master: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ class Standing:
         pid: The server's process, which means something only while it is up.
         address: The address that it listens on.
         port: The port.
+        spark_master: The master of a standalone cluster that tasks use.
     """
 
     host: str
@@ -56,6 +59,7 @@ class Standing:
     pid: int
     address: str
     port: int
+    spark_master: str | None = None
 
     @property
     def web(self) -> str:

@@ -23,7 +23,10 @@ TIMEOUT = 60.0
 GRACE = 20.0
 """Seconds that it has to end what runs on it."""
 
-_NEEDED = ("databricks.sdk", "jinja2", "python_multipart", "starlette", "uvicorn")
+INSTALL = "pip install 'wheelrun[emulator]'"
+"""How what it needs is installed."""
+
+_NEEDED = ("croniter", "databricks.sdk", "jinja2", "python_multipart", "starlette", "uvicorn")
 _LOG_LINES = 15
 _CHILDREN: list[subprocess.Popen[bytes]] = []  # to be reaped if they end while this process goes on
 _LOCK_TIMEOUT = 5.0  # seconds; whoever looks whether it is alive holds the lock for a moment
@@ -104,13 +107,14 @@ def down(environ: Mapping[str, str]) -> bool:
         return True
 
 
+def missing() -> list[str]:
+    """Return what it needs and is not installed."""
+    return [name for name in _NEEDED if _is_missing(name)]
+
+
 def _folder(environ: Mapping[str, str]) -> Folder:
-    missing = [name for name in _NEEDED if _is_missing(name)]
-    if missing:
-        raise ConfigurationError(
-            f"the emulator needs what is not installed: {', '.join(missing)}",
-            hint="pip install 'wheelrun[emulator]'",
-        )
+    if names := missing():
+        raise ConfigurationError(f"the emulator needs what is not installed: {', '.join(names)}", hint=INSTALL)
     data_dir(environ)
     folder = folder_of(environ)
     folder.path.mkdir(mode=0o700, exist_ok=True)
@@ -131,13 +135,18 @@ def _prepared(folder: Folder, order: Order, *, fresh: bool) -> Standing | None:
             folder.clear()
         return None
     standing = folder.read()
-    there = (standing.address, standing.port) if standing else None
-    if fresh or there is None or order.address != there[0] or order.port not in {None, there[1]}:
+    if fresh or standing is None or not _is_as_ordered(standing, order):
+        told = f": on {standing.address}, port {standing.port}" if standing is not None else ""
+        told += f", with {standing.spark_master}" if standing is not None and standing.spark_master else ""
         raise ConfigurationError(
-            "the emulator is up, not as asked for" + (f": on {there[0]}, port {there[1]}" if there else ""),
-            hint="`wheelrun emulator down` first; jobs on it end",
+            f"the emulator is up, not as asked for{told}", hint="`wheelrun emulator down` first; jobs on it end"
         )
     return standing
+
+
+def _is_as_ordered(standing: Standing, order: Order) -> bool:
+    there = (standing.address, standing.spark_master)
+    return (order.address, order.spark_master) == there and order.port in {None, standing.port}
 
 
 def _lock(folder: Folder) -> RunLock:
