@@ -46,7 +46,7 @@ def command() -> None:
     click.option(
         "--spark-master",
         metavar="URL",
-        help="A standalone cluster that is up, for tasks: spark://127.0.0.1:7077; by default each has a Spark of its own.",
+        help="A standalone cluster that tasks use: spark://127.0.0.1:7077; by default each has a Spark of its own.",
     ),
     click.option("--foreground", is_flag=True, help="Serve in this process, until Ctrl-C."),
     click.option("--fresh", is_flag=True, help="Forget jobs, runs, files and the token of before."),

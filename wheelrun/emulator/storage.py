@@ -127,10 +127,7 @@ class Storage:
             ApiError: there is a file on the way.
         """
         with self._told(path):
-            try:
-                self.locate(path).mkdir(mode=0o700, parents=True, exist_ok=True)
-            except NotADirectoryError:
-                raise self.refusal("exists", path) from None
+            make_private(self.root, self.locate(path))
 
     @contextlib.contextmanager
     def writing(self, path: str, *, overwrite: bool, parents: bool = False) -> Iterator[BinaryIO]:
@@ -159,7 +156,7 @@ class Storage:
         place = self.locate(path)
         with self._told(path):
             if parents:
-                place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private(self.root, place.parent)
             if overwrite:
                 file.replace(place)
             else:
@@ -234,6 +231,13 @@ _KINDS = {
     errno.ENOTDIR: "file",
     errno.ENOTEMPTY: "full",
 }
+
+
+def make_private(root: Path, folder: Path) -> None:
+    """Make a folder below another one, and those between, so that only their owner can look into them."""
+    for part in folder.relative_to(root).parts:
+        root = root / part
+        root.mkdir(mode=0o700, exist_ok=True)
 
 
 def open_private(path: Path, *, append: bool = False) -> BinaryIO:
