@@ -31,6 +31,10 @@ SERVICES: Sequence[str] = (
     "runs",
     "clock",
     "pages",
+    "clusters",
+    "libraries",
+    "policies",
+    "pools",
 )
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""
 

@@ -17,6 +17,12 @@ _NUMBERS = {int: (int,), float: (int, float)}
 _WORDS = {"true": True, "false": False}
 
 
+class QueryText(str):
+    """A value of a query, which may be all of a list."""
+
+    __slots__ = ()
+
+
 def checked(like: Callable[..., Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a request, once each is known to the client's method, and of the type it has there.
 
@@ -73,6 +79,8 @@ def _value(hint: Any, value: Any, place: str) -> Any:
         (hint,) = (item for item in arguments if item is not type(None))
         return _value(hint, value, place)
     if origin is list:
+        if isinstance(value, QueryText):
+            value = [value]
         return [_value(arguments[0], item, f"{place}[{index}]") for index, item in enumerate(_is(list, value, place))]
     if origin is dict:
         return {name: _value(arguments[1], item, f"{place}.{name}") for name, item in _is(dict, value, place).items()}

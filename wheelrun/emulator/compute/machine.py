@@ -100,15 +100,22 @@ class Machine:
         Raises:
             LibraryError: one cannot be installed.
         """
-        self.environment.install(libraries, lambda: stop() or self.down.is_set())
+        self.environment.install_lines((self.spec.get("environment") or {}).get("dependencies") or [], stop)
+        self.environment.install(libraries, stop)
 
     def execute(self, work: Work, stop: Callable[[], bool]) -> Outcome:
         """Install a task's libraries and run it until it ends."""
+
+        def ends() -> bool:
+            return stop() or self.down.is_set()
+
         with self._idle:
+            if self.down.is_set():
+                return Outcome(result="INTERNAL_ERROR", code="CLUSTER_ERROR", message="The cluster was terminated.")
             self.busy += 1
         try:
-            self.install(work.libraries, stop)
-            outcome = self._run(work, lambda: stop() or self.down.is_set())
+            self.install(work.libraries, ends)
+            outcome = self._run(work, ends)
         except LibraryError as error:
             outcome = Outcome(result="INTERNAL_ERROR", code="LIBRARY_INSTALLATION_ERROR", message=error.message)
         except ClusterError as error:
@@ -170,8 +177,8 @@ class Machine:
 
     def remove(self) -> None:
         """End the tasks on it and remove its folder."""
-        self.down.set()
         with self._idle:
+            self.down.set()
             self._idle.wait_for(lambda: self.busy == 0)
         shutil.rmtree(self.folder, ignore_errors=True)
 
