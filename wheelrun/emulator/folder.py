@@ -17,12 +17,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from wheelrun.config import data_path
+from wheelrun.config import EMULATOR_PROFILE, emulator_profile
 from wheelrun.runtime.alive import is_held
 from wheelrun.runtime.layout import write_atomically
 
-PROFILE = "emulator"
-"""The name of the profile in `databrickscfg`."""
 _FORMAT = 1
 
 
@@ -117,7 +115,7 @@ class Folder:
 
     def write(self, standing: Standing) -> None:
         """Keep how it is reached."""
-        profile = f"[{PROFILE}]\nhost = {standing.host}\ntoken = {standing.token}\n"
+        profile = f"[{EMULATOR_PROFILE}]\nhost = {standing.host}\ntoken = {standing.token}\n"
         write_atomically(self.profile, profile.encode())
         write_atomically(self.path / "emulator.json", json.dumps({"format": _FORMAT, **asdict(standing)}).encode())
 
@@ -131,4 +129,4 @@ class Folder:
 
 def folder_of(environ: Mapping[str, str]) -> Folder:
     """Return the folder, which need not exist."""
-    return Folder(data_path(environ) / "emulator")
+    return Folder(emulator_profile(environ).parent)

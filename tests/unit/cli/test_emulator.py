@@ -148,7 +148,7 @@ def test_in_the_foreground(emulator, home):
 def test_the_profile_for_the_official_clients(emulator, home, monkeypatch):
     document = up(emulator)
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(home / "data" / "emulator" / "databrickscfg"))
-    assert WorkspaceClient(profile="emulator").config.host == document["host"]
+    assert WorkspaceClient(profile="wheelrun-emulator").config.host == document["host"]
 
 
 def test_what_is_not_installed_is_named(emulator, home, monkeypatch):

@@ -1,4 +1,4 @@
-"""What `wheelrun doctor` looks at in a workspace: the way in, the artifact root, the compute, the right to make jobs."""
+"""What `wheelrun doctor` looks at in a workspace: the way in, the artifact root, compute, the right to make jobs."""
 
 from __future__ import annotations
 
