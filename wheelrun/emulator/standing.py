@@ -28,7 +28,7 @@ INSTALL = "pip install 'wheelrun[emulator]'"
 
 _NEEDED = ("croniter", "databricks.sdk", "jinja2", "python_multipart", "starlette", "uvicorn")
 _LOG_LINES = 15
-_CHILDREN: list[subprocess.Popen[bytes]] = []  # to be reaped if they end while this process goes on
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # by pid, to be reaped if they end while this process goes on
 _LOCK_TIMEOUT = 5.0  # seconds; whoever looks whether it is alive holds the lock for a moment
 
 
@@ -104,6 +104,8 @@ def down(environ: Mapping[str, str]) -> bool:
             end_session(standing.pid, grace=0)
             if not _ended(folder, GRACE):
                 raise ClusterError(f"the emulator's process {standing.pid} does not end")
+        if standing.pid in _CHILDREN:
+            _CHILDREN.pop(standing.pid).wait()
         return True
 
 
@@ -131,6 +133,8 @@ def _is_missing(name: str) -> bool:
 def _prepared(folder: Folder, order: Order, *, fresh: bool) -> Standing | None:
     """Return the emulator that is up, if it is as ordered; else None, and all is ready to start one."""
     if not folder.is_alive:
+        for pid in [pid for pid, process in _CHILDREN.items() if process.poll() is not None]:
+            del _CHILDREN[pid]
         if fresh:
             folder.clear()
         return None
@@ -183,7 +187,7 @@ def _started(folder: Folder, order: Order, environ: Mapping[str, str]) -> Standi
         process.wait()
         raise
     finally:
-        _CHILDREN.append(process)
+        _CHILDREN[process.pid] = process
 
 
 def _served(folder: Folder, process: subprocess.Popen[bytes]) -> Standing:
@@ -209,5 +213,4 @@ def _ended(folder: Folder, seconds: float) -> bool:
         if time.monotonic() > limit:
             return False
         time.sleep(0.02)
-    _CHILDREN[:] = [process for process in _CHILDREN if process.poll() is None]
     return True
