@@ -170,8 +170,7 @@ class Runs:
         """Run tasks of a run again."""
         del version
         checks.check_sent(fields)
-        run = self._run(fields["run_id"])
-        return {"repair_id": repaired(self._engine, run, fields)}
+        return {"repair_id": repaired(self._engine, fields["run_id"], fields)}
 
     def delete(self, version: str, fields: dict[str, Any]) -> Answer:
         """Forget a run that has ended."""
