@@ -95,8 +95,6 @@ class Jobs:
         job = self._book.get(fields["job_id"])
         (index,) = numbers(fields["page_token"], 1) if "page_token" in fields else (0,)
         told, more = _view(job, version, index)
-        if fields.get("include_trigger_state") and (due := self._engine.schedules.due(job)) is not None:
-            told["trigger_state"] = {"periodic": {"next_run_time": int(due * 1000)}}
         return {**told, "run_as_user_name": job.creator_user_name} | (
             {"next_page_token": sealed(index + 1)} if more else {}
         )

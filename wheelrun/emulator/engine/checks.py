@@ -27,6 +27,7 @@ LARGEST_PARAMETERS = 10_000  # bytes of JSON
 _KEY = re.compile(r"[\w-]+", re.ASCII)
 _PARAMETER = re.compile(r"[\w.-]+", re.ASCII)
 _COMPUTE = ("existing_cluster_id", "new_cluster", "job_cluster_key", "environment_key")
+_UNSUPPORTED = ("continuous", "triggers", "git_source", "environment_variables")
 _ASCII_ONLY = ("python_params", "spark_submit_params")
 
 
@@ -41,6 +42,9 @@ def check_job(settings: Mapping[str, Any], compute: Computing, check_other: Call
     Raises:
         ApiError: they cannot.
     """
+    for name in _UNSUPPORTED:
+        if settings.get(name):
+            _refuse(f"{name} is not supported by this emulator.")
     _check_numbers(settings)
     _check_when(settings)
     clusters = settings.get("job_clusters", ())
@@ -108,8 +112,6 @@ def _check_when(settings: Mapping[str, Any]) -> None:
     given_ones = [name for name in ("schedule", "trigger", "continuous") if name in settings]
     if len(given_ones) > 1:
         _refuse(f"Only one of schedule, trigger and continuous can be specified, not {' and '.join(given_ones)}.")
-    if "continuous" in settings:
-        _refuse("Continuous jobs are not run by this emulator.")
     if "schedule" in settings:
         schedule = settings["schedule"]
         try:
