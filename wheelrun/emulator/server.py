@@ -70,7 +70,8 @@ def running(
 
 
 def _listener(port: int) -> socket.socket:
-    listener = socket.socket()
+    # asyncio sends at once, without waiting for more, only where a socket is said to be TCP's
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
