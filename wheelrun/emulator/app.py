@@ -21,6 +21,10 @@ SERVICES: Sequence[str] = (
     "jobs",
     "runs",
     "clock",
+    "clusters",
+    "libraries",
+    "policies",
+    "pools",
 )
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""
 

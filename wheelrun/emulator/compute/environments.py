@@ -55,6 +55,7 @@ class Environment:
     folder: Path
     preinstalled: Preinstalled
     installed: dict[str, str] = field(default_factory=dict)
+    _lines: list[str] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -118,7 +119,7 @@ class Environment:
         return self._pip(words, environ, stop)
 
     def install_lines(self, lines: Sequence[str], stop: Stop) -> None:
-        """Install what a serverless environment depends on, all at once.
+        """Install what a serverless environment depends on, all at once and once only.
 
         Args:
             lines: Lines as a requirements file has them; paths may be in the workspace or a volume.
@@ -127,10 +128,14 @@ class Environment:
         Raises:
             LibraryError: it cannot be installed; the message has uv's words.
         """
-        file = self.folder / "dependencies.txt"
-        file.write_text("".join(f"{paths.rewritten(self.state, line)}\n" for line in lines), encoding="utf-8")
-        if lines and (problem := self._pip(["-r", str(file)], {}, stop)):
-            raise LibraryError(f"Failed to install the environment's dependencies. Error messages:\n{problem}")
+        with self._lock:
+            if not lines or self._lines == list(lines):
+                return
+            file = self.folder / "dependencies.txt"
+            file.write_text("".join(f"{paths.rewritten(self.state, line)}\n" for line in lines), encoding="utf-8")
+            if problem := self._pip(["-r", str(file)], {}, stop):
+                raise LibraryError(f"Failed to install the environment's dependencies. Error messages:\n{problem}")
+            self._lines = list(lines)
 
     def _local(self, file: Path) -> Path:
         """Return a requirements file in which paths that tasks know are those of this machine."""
