@@ -292,6 +292,27 @@ def test_a_run_in_flight_when_the_emulator_was_restarted(tmp_path, stand_in, scr
         assert client.jobs.submit(tasks=submitted([script("a")])).run_id > run.tasks[-1].run_id
 
 
+def test_one_task_as_version_2_0_has_it(scripted, script, until):
+    def call(method, path, **fields):
+        given = {"body" if method == "POST" else "query": fields}
+        return scripted.api_client.do(method, f"/api/2.0/jobs/runs/{path}", **given)
+
+    task = script("a", "print('hello')")
+    del task["task_key"]
+    run_id = call("POST", "submit", run_name="n", **task)["run_id"]
+    run = until(lambda: (run := call("GET", "get", run_id=run_id))["status"]["state"] == "TERMINATED" and run)
+    assert run["format"] == "SINGLE_TASK"
+    assert run["task"] == {"spark_python_task": task["spark_python_task"]}
+    assert run["cluster_spec"] == {"existing_cluster_id": task["existing_cluster_id"]}
+    assert run["state"]["result_state"] == "SUCCESS"
+    assert call("GET", "get-output", run_id=run_id)["logs"] == "hello\n"
+    with pytest.raises(InvalidParameterValue, match="Only one of tasks and existing_cluster_id"):
+        call("POST", "submit", tasks=[script("a")], **task)
+    with pytest.raises(InvalidParameterValue, match="Unknown field 'spark_python_task'"):
+        post(scripted, "runs/submit", **task)
+    assert "task" not in call("GET", "get", run_id=call("POST", "submit", tasks=[script("a")])["run_id"])
+
+
 def test_every_answer_is_the_clients(scripted, script):
     """What is told of a run is known to the client's own classes, without loss."""
     tasks = [
