@@ -77,9 +77,10 @@ class Jobs:
 
     def update(self, version: str, fields: dict[str, Any]) -> Answer:
         """Change some of a job's settings."""
-        before = self._book.get(fields["job_id"]).settings
-        settings = updated(before, fields.get("new_settings", {}), fields.get("fields_to_remove", ()))
-        self._book.change(fields["job_id"], self._checked(version, settings))
+        with self._engine.lock:
+            before = self._book.get(fields["job_id"]).settings
+            settings = updated(before, fields.get("new_settings", {}), fields.get("fields_to_remove", ()))
+            self._book.change(fields["job_id"], self._checked(version, settings))
         self._engine.schedules.look()
         return {}
 

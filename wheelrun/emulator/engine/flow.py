@@ -74,13 +74,13 @@ class Flow:
         """Begin the attempt."""
         self._timer = None
         self.save(life=endings.PENDING, start=self.scene.means.clock.millis())
-        if timeout := self.attempt.task.get("timeout_seconds"):
-            self._timer = self.scene.loop.later(timeout, lambda: self._stop(endings.TIMED_OUT))
         self._body = self.scene.body(self)
         self._body.start()
 
     def executing(self, **facts: Any) -> None:
-        """Tell that the attempt began to execute."""
+        """Tell that the attempt began to execute: its timeout counts from now."""
+        if timeout := self.attempt.task.get("timeout_seconds"):
+            self._timer = self.scene.loop.later(timeout, lambda: self._stop(endings.TIMED_OUT))
         self.save(life=endings.RUNNING, began=self.scene.means.clock.millis(), **facts)
 
     def finish(self, ending: Ending, **facts: Any) -> None:

@@ -129,6 +129,12 @@ def test_a_task_that_takes_too_long(bench, script):
     assert bench.done(run_id).latest.ending.result == "FAILED"
 
 
+def test_the_wait_for_others_is_no_part_of_the_time_that_a_task_takes(benches, script):
+    bench = benches(parallel=1)
+    run_id = bench.once(*(script(key, "import time; time.sleep(0.7)", timeout_seconds=2) for key in "abcd"))
+    assert set(bench.results(run_id).values()) == {"SUCCESS"}
+
+
 def test_a_timeout_is_tried_again_if_asked_for(bench, script):
     run_id = bench.once(script("a", SLEEP, timeout_seconds=1, max_retries=1, retry_on_timeout=True))
     assert bench.results(run_id) == {"a": "TIMEDOUT"}
@@ -219,6 +225,13 @@ def test_the_token_of_a_deleted_run(bench, script):
     with pytest.raises(ApiError, match="was deleted"):
         bench.once(script("a"), idempotency_token="t")
     assert bench.engine.records.attempts(run_id) == []
+
+
+def test_a_run_ends_while_another_waits_for_it(bench, script):
+    """A job that starts another and waits for it holds no place that the other needs."""
+    inner = bench.job(script("i"), max_concurrent_runs=1000)
+    starts = [{"task_key": f"o{number}", "run_job_task": {"job_id": inner}} for number in range(50)]
+    assert set(bench.results(bench.once(*starts)).values()) == {"SUCCESS"}
 
 
 def test_runs_of_a_job_wait_for_each_other(bench, script, until):
