@@ -69,6 +69,11 @@ class State:
         return self._made("files/dbfs")
 
     @property
+    def partial(self) -> Path:
+        """The folder of what has not wholly arrived; on the file system of the three above."""
+        return self._made("files/partial")
+
+    @property
     def clusters(self) -> Path:
         """The folder of the clusters' environments."""
         return self._made("clusters")

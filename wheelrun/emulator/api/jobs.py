@@ -13,7 +13,7 @@ from wheelrun.emulator.engine import checks
 from wheelrun.emulator.engine.jobbook import Job, updated
 from wheelrun.emulator.engine.orders import UNTITLED
 from wheelrun.emulator.errors import ApiError
-from wheelrun.emulator.listing import numbers, page, sealed
+from wheelrun.emulator.paging import numbers, page, sealed
 from wheelrun.emulator.service import Emulator
 
 MOST_LISTED = 100

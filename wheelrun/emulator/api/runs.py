@@ -16,7 +16,7 @@ from wheelrun.emulator.engine.orders import Order
 from wheelrun.emulator.engine.records import Attempt, JobRun
 from wheelrun.emulator.engine.repairs import repaired
 from wheelrun.emulator.errors import ApiError
-from wheelrun.emulator.listing import numbers, page, sealed
+from wheelrun.emulator.paging import numbers, page, sealed
 from wheelrun.emulator.service import Emulator
 
 MOST_LISTED = 25

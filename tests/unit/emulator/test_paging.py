@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from wheelrun.emulator.errors import ApiError
-from wheelrun.emulator.listing import numbers, opened, page, sealed
+from wheelrun.emulator.paging import numbers, opened, page, sealed
 
 ITEMS = range(1, 11)
 
