@@ -141,12 +141,13 @@ class Engine:
             if conductor is not None:
                 conductor.cancel_task(attempt)
 
-    def cancel_all(self, job_id: int | None, *, queued: bool) -> None:
-        """Cancel the runs of a job, or of all jobs; those that wait in the queue, too, or only those without a job."""
+    def cancel_all(self, job_id: int | None) -> None:
+        """Cancel the runs of a job; without one, all runs that wait in a queue."""
         with self.lock:
             waiting = [run for key, runs in self._waiting.items() if job_id in {None, key} for run in runs]
             active = [] if job_id is None else list(self._of_job.get(job_id, ()))
-            for run_id in [*(waiting if queued or job_id is not None else ()), *active]:
+            # none that waits is to take the place of one that ends
+            for run_id in [*waiting, *active]:
                 self.cancel(run_id)
 
     def watch(self, run_id: int, ended: Callable[[Ending], None]) -> None:

@@ -262,8 +262,19 @@ def test_a_run_in_the_queue_can_be_cancelled(bench, script):
     bench.engine.cancel(second)
     assert bench.done(second).latest.ending == endings.CANCELED
     assert bench.results(second) == {"a": "CANCELED"}
-    bench.engine.cancel_all(job_id, queued=False)
+    bench.engine.cancel_all(job_id)
     assert bench.done(first).latest.ending == endings.CANCELED
+
+
+def test_all_that_waits_can_be_cancelled(bench, script):
+    jobs = [bench.job(script("a", SLEEP), queue={"enabled": True}) for _ in range(2)]
+    active, waiting = [bench.now(job_id) for job_id in jobs], [bench.now(job_id) for job_id in jobs]
+    bench.engine.cancel_all(None)
+    assert [bench.done(run_id).latest.ending for run_id in waiting] == [endings.CANCELED] * 2
+    assert all(bench.engine.records.run(run_id).active for run_id in active)
+    for job_id in jobs:
+        bench.engine.cancel_all(job_id)
+    assert [bench.done(run_id).latest.ending for run_id in active] == [endings.CANCELED] * 2
 
 
 def test_clusters_are_shared_within_a_run_and_end_with_it(bench, script):
