@@ -176,6 +176,7 @@ class Machine:
             "PYSPARK_DRIVER_PYTHON": python,
             "HOME": str(Path(self.disk, "home")),
             "TMPDIR": str(Path(self.disk, "tmp")),
+            "SPARK_LOCAL_DIRS": str(Path(self.disk, "tmp")),
             **self._environ,
             **values,
             "PATH": f"{Path(python).parent}{os.pathsep}{self._environ['PATH']}",
