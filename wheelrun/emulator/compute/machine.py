@@ -68,7 +68,12 @@ class Machine:
     environment: Environment = field(init=False)
 
     def __post_init__(self) -> None:
-        self.environment = Environment(state=self.state, folder=self.folder / "python", preinstalled=self.preinstalled)
+        self.environment = Environment(
+            state=self.state,
+            cluster_id=self.cluster_id,
+            folder=self.folder / "python",
+            preinstalled=self.preinstalled,
+        )
 
     @property
     def disk(self) -> str:

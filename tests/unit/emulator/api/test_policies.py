@@ -60,7 +60,7 @@ def test_a_policy_holds_for_clusters(workspace, policy):
     identity = policy(num_workers={"type": "range", "maxValue": 3})
     refused = refusal(workspace.clusters.create, **{**SPEC, "num_workers": 4, "policy_id": identity})
     assert refused == (
-        "Cluster validation error: Validation failed for num_workers, the value must be no greater than 3 (is 4)"
+        'Cluster validation error: Validation failed for num_workers, the value must be no greater than 3 (is "4")'
     )
 
 
