@@ -16,7 +16,8 @@ class Work:
         run_id: The id of the task's run: of this attempt.
         task: `{"python_wheel_task": {...}}` or `{"spark_python_task": {...}}`.
         libraries: As the task has them: `{"whl": path}`, `{"pypi": {"package": ...}}`, `{"requirements": path}`.
-        folder: Where the attempt's `stdout`, `stderr` and both in one, `output`, are appended to.
+        folder: Where the attempt's `stdout`, `stderr` and both in one, `output`, are appended to. Values that the task
+            gives to others are lines of `values.jsonl` there; those of others it finds in `tasks.json`, by task.
         values: Variables of the task's context, such as DATABRICKS_JOB_ID.
     """
 
