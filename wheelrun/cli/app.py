@@ -1,7 +1,7 @@
 """The group of verbs, each loaded when it is named, and the one place where errors become messages and exit codes.
 
 0    done; for a run that was waited for: it succeeded
-1    the run failed in the user's code; for `cluster status`: it is not up, or a part of it has crashed
+1    the run failed in the user's code; for `cluster status` and `emulator status`: it is not up, or not all of it
 2    the command line cannot be understood
 3    configuration, project, machine or store are not fit
 4    the run was cancelled
@@ -50,6 +50,7 @@ VERBS: Mapping[str, str] = {
     "rerun": "Run a run's wheel and parameters again.",
     "targets": "List the configured targets.",
     "cluster": "Start, show and end a Spark cluster on this machine.",
+    "emulator": "Start, show and end a Databricks emulator on this machine.",
     "doctor": "Check this machine, the project and its targets.",
     "cache": "Show and prune the cache of built wheels.",
     "completion": "Print the completion script for a shell.",

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ from typing import Any
 
 from wheelrun.cluster.sizes import Size
 from wheelrun.errors import ConfigurationError
-from wheelrun.runtime.alive import is_held
+from wheelrun.runtime.alive import exclusively, is_held
 from wheelrun.runtime.layout import write_atomically
 
 MASTER, CONNECT = "master", "connect"
@@ -271,21 +270,13 @@ class Folder:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
-            descriptor = os.open(self.path / "operation.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigurationError(
                 f"the cluster's folder {self.path} cannot be made: {error.strerror or error}",
                 hint="set WHEELRUN_HOME to a folder that can be written",
             ) from error
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                on_wait()
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with exclusively(self.path / "operation.lock", on_wait):
             yield
-        finally:
-            os.close(descriptor)
 
 
 def folder_of(data: Path) -> Folder:

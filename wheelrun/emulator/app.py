@@ -1,34 +1,42 @@
-"""The emulator as a web application: who may call it, which service answers, and what an error looks like."""
+"""The emulator as a web application: which service answers, and what an error looks like."""
 
 from __future__ import annotations
 
-import hmac
 import importlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from wheelrun.emulator.errors import ApiError
+from wheelrun.emulator.authentication import Authenticated
+from wheelrun.emulator.errors import ApiError, answer
+from wheelrun.emulator.faults import Faulty
 from wheelrun.emulator.service import Emulator
 
 SERVICES: Sequence[str] = (
+    "emulator",
     "scim",
+    "oidc",
+    "tokens",
+    "permissions",
+    "workspace",
+    "volumes",
+    "files",
+    "dbfs",
+    "secrets",
+    "jobs",
+    "runs",
+    "clock",
     "clusters",
     "libraries",
     "policies",
     "pools",
+    "pages",
 )
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""
-
-_OPEN = ("/oidc/", "/health")
-"""What can be called without a token, and looks at credentials itself."""
-
-Next = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(emulator: Emulator) -> Starlette:
@@ -38,26 +46,14 @@ def create_app(emulator: Emulator) -> Starlette:
         emulator: What its services share.
     """
     services = [importlib.import_module(f"wheelrun.emulator.api.{name}") for name in SERVICES]
-
-    token = emulator.state.token.encode()
-
-    async def authenticated(request: Request, call_next: Next) -> Response:
-        if not request.url.path.startswith(_OPEN):
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), token):
-                return answer(ApiError("UNAUTHENTICATED", "Credential was not sent or was of an unsupported type"))
-        return await call_next(request)
-
     return Starlette(
         routes=[route for service in services for route in service.routes(emulator)],
-        middleware=[Middleware(BaseHTTPMiddleware, dispatch=authenticated)],
+        middleware=[
+            Middleware(Faulty, faults=emulator.faults, connections=emulator.connections),
+            Middleware(Authenticated, state=emulator.state),
+        ],
         exception_handlers={ApiError: _refused, HTTPException: _not_found},
     )
-
-
-def answer(error: ApiError) -> JSONResponse:
-    """Return an error as the real service answers it."""
-    return JSONResponse(error.table(), status_code=error.status)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

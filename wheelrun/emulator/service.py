@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from wheelrun.emulator.checking import QueryText, checked
 from wheelrun.emulator.compute import Compute
+from wheelrun.emulator.connections import Connections
+from wheelrun.emulator.engine import Engine
 from wheelrun.emulator.errors import ApiError
+from wheelrun.emulator.faults import Faults
 from wheelrun.emulator.state import State
 
 
@@ -25,10 +30,16 @@ class Emulator:
     Attributes:
         state: What is remembered.
         compute: Where tasks run.
+        engine: Runs jobs.
+        faults: What goes wrong on purpose, and what was called.
+        connections: The server's connections.
     """
 
     state: State
     compute: Compute
+    engine: Engine
+    faults: Faults = field(default_factory=Faults)
+    connections: Connections = field(default_factory=Connections)
 
 
 Handler = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -55,12 +66,15 @@ def endpoint(method: str, path: str, like: Callable[..., Any], handler: Handler)
 
 
 async def given(request: Request) -> dict[str, Any]:
-    """Return the fields of a request: its query's, and its body's.
+    """Return the fields of a request: its query's, and its body's; a file that was sent as such is base64, as in JSON.
 
     Raises:
         ApiError: the body is not a JSON object.
     """
     fields = query(request.query_params.multi_items())
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with request.form() as form:
+            return fields | {name: await _part(value) for name, value in form.items()}
     body = await request.body()
     if not body.strip():
         return fields
@@ -87,3 +101,20 @@ def query(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         former = table.get(last)
         table[last] = QueryText(text) if former is None else [*(former if isinstance(former, list) else [former]), text]
     return fields
+
+
+async def _part(value: UploadFile | str) -> str:
+    return value if isinstance(value, str) else base64.b64encode(await value.read()).decode()
+
+
+def flag(value: str | None, *, otherwise: bool) -> bool:
+    """Return a truth value of a query.
+
+    Raises:
+        ApiError: it is none.
+    """
+    if value is None:
+        return otherwise
+    if value.lower() not in {"true", "false"}:
+        raise ApiError("INVALID_PARAMETER_VALUE", f"{value!r} is neither true nor false")
+    return value.lower() == "true"

@@ -15,6 +15,10 @@ from typing import Any
 USER = "emulator@wheelrun.local"
 """Who the holder of the token is."""
 
+_LAST = 2**63 - 1
+_PAGE = "SELECT document FROM objects WHERE kind = ? AND number > ? AND number < ? ORDER BY number LIMIT ?"
+_PAGE_BACKWARDS = _PAGE.replace("BY number", "BY number DESC")
+
 
 @dataclass(slots=True)
 class State:
@@ -63,6 +67,11 @@ class State:
     def dbfs(self) -> Path:
         """The folder that is `/dbfs` for tasks."""
         return self._made("files/dbfs")
+
+    @property
+    def partial(self) -> Path:
+        """The folder of what has not wholly arrived; on the file system of the three above."""
+        return self._made("files/partial")
 
     @property
     def clusters(self) -> Path:
@@ -122,6 +131,17 @@ class State:
         with self._lock:
             rows = self._connection.execute(
                 "SELECT document FROM objects WHERE kind = ? ORDER BY number, id", (kind,)
+            ).fetchall()
+        return [json.loads(row[0]) for row in rows]
+
+    def page(
+        self, kind: str, *, limit: int, above: int | None = None, below: int | None = None, newest_first: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return at most `limit` documents of a kind by their number, of those between `above` and `below`."""
+        with self._lock:
+            rows = self._connection.execute(
+                _PAGE_BACKWARDS if newest_first else _PAGE,
+                (kind, -1 if above is None else above, _LAST if below is None else below, limit),
             ).fetchall()
         return [json.loads(row[0]) for row in rows]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from databricks.sdk.service.iam import CurrentUserAPI
 from starlette.routing import BaseRoute
 
+from wheelrun.emulator.identities import CALLER
 from wheelrun.emulator.service import Emulator, endpoint
-from wheelrun.emulator.state import USER
 
 
 def routes(emulator: Emulator) -> list[BaseRoute]:
@@ -15,12 +17,15 @@ def routes(emulator: Emulator) -> list[BaseRoute]:
     return [endpoint("GET", "/api/2.0/preview/scim/v2/Me", CurrentUserAPI.me, lambda _: me())]
 
 
-def me() -> dict[str, object]:
-    """Return what the service says of the one user that there is."""
+def me() -> dict[str, Any]:
+    """Return what the service says of the caller."""
+    caller = CALLER.get()
+    about = {"userName": caller.name, "displayName": caller.display_name, "active": True}
+    if caller.is_service_principal:
+        return {"id": "2", **about, "groups": [{"display": "users", "value": "2"}]}
     return {
         "id": "1",
-        "userName": USER,
-        "displayName": "Emulator",
-        "active": True,
-        "emails": [{"type": "work", "value": USER, "primary": True}],
+        **about,
+        "emails": [{"type": "work", "value": caller.name, "primary": True}],
+        "groups": [{"display": "admins", "value": "1"}, {"display": "users", "value": "2"}],
     }

@@ -1,0 +1,204 @@
+"""The emulator that stands on this machine: up, status, down."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+
+from wheelrun.config import data_dir
+from wheelrun.emulator.folder import Folder, Order, Standing, folder_of
+from wheelrun.errors import ClusterError, ConfigurationError
+from wheelrun.runtime.alive import RunLock, exclusively
+from wheelrun.runtime.bootstrap import python_command
+from wheelrun.runtime.processes import end_session
+
+TIMEOUT = 60.0
+"""Seconds until it has to serve."""
+GRACE = 20.0
+"""Seconds that it has to end what runs on it."""
+
+_NEEDED = ("databricks.sdk", "jinja2", "python_multipart", "starlette", "uvicorn")
+_LOG_LINES = 15
+_CHILDREN: list[subprocess.Popen[bytes]] = []  # to be reaped if they end while this process goes on
+_LOCK_TIMEOUT = 5.0  # seconds; whoever looks whether it is alive holds the lock for a moment
+
+
+def up(environ: Mapping[str, str], order: Order, *, fresh: bool = False) -> Standing:
+    """Start it, if it is not up, and return when it serves. It stays when its starter has ended.
+
+    Args:
+        environ: Says where wheelrun keeps its data; the server, and the jobs that it runs, inherit it.
+        order: How it is to be served.
+        fresh: Whether it forgets what it remembers, and its token.
+
+    Raises:
+        ConfigurationError: what it needs is not installed, or one is up that is not as ordered.
+        ClusterError: it ended before it served; `detail` is the end of its log.
+    """
+    folder = _folder(environ)
+    with exclusively(folder.operation):
+        standing = _prepared(folder, order, fresh=fresh)
+        return standing or _started(folder, order, environ)
+
+
+def foreground(
+    environ: Mapping[str, str], order: Order, *, fresh: bool = False, on_ready: Callable[[Standing], None]
+) -> None:
+    """Serve in this process until SIGTERM or Ctrl-C.
+
+    Args:
+        environ: Says where wheelrun keeps its data.
+        order: How it is to be served.
+        fresh: Whether it forgets what it remembers, and its token.
+        on_ready: Called when it serves.
+
+    Raises:
+        ConfigurationError: what it needs is not installed, or one is up.
+        ClusterError: the port is taken.
+    """
+    folder = _folder(environ)
+    with exclusively(folder.operation):
+        if _prepared(folder, order, fresh=fresh) is not None:
+            raise ConfigurationError("the emulator is up already", hint="`wheelrun emulator down` first")
+        lock = _lock(folder)
+    from wheelrun.emulator.serve import serve
+
+    try:
+        serve(folder, order, on_ready=on_ready)
+    finally:
+        lock.release()
+
+
+def status(environ: Mapping[str, str]) -> Standing | None:
+    """Return the emulator that is up; None if none is."""
+    folder = folder_of(environ)
+    return folder.read() if folder.is_alive else None
+
+
+def down(environ: Mapping[str, str]) -> bool:
+    """End it with all that runs on it, and return whether it was up. What it remembers stays.
+
+    Raises:
+        ClusterError: it does not end.
+    """
+    folder = folder_of(environ)
+    if not folder.path.is_dir():
+        return False
+    with exclusively(folder.operation):
+        standing = folder.read()
+        if not folder.is_alive:
+            return False
+        if standing is None:
+            raise ClusterError(f"{folder.path} does not say which process the emulator is")
+        os.kill(standing.pid, signal.SIGTERM)
+        if not _ended(folder, GRACE):
+            end_session(standing.pid, grace=0)
+            if not _ended(folder, GRACE):
+                raise ClusterError(f"the emulator's process {standing.pid} does not end")
+        return True
+
+
+def _folder(environ: Mapping[str, str]) -> Folder:
+    missing = [name for name in _NEEDED if _is_missing(name)]
+    if missing:
+        raise ConfigurationError(
+            f"the emulator needs what is not installed: {', '.join(missing)}",
+            hint="pip install 'wheelrun[emulator]'",
+        )
+    data_dir(environ)
+    folder = folder_of(environ)
+    folder.path.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _is_missing(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is None
+    except ModuleNotFoundError:
+        return True
+
+
+def _prepared(folder: Folder, order: Order, *, fresh: bool) -> Standing | None:
+    """Return the emulator that is up, if it is as ordered; else None, and all is ready to start one."""
+    if not folder.is_alive:
+        if fresh:
+            folder.clear()
+        return None
+    standing = folder.read()
+    there = (standing.address, standing.port) if standing else None
+    if fresh or there is None or order.address != there[0] or order.port not in {None, there[1]}:
+        raise ConfigurationError(
+            "the emulator is up, not as asked for" + (f": on {there[0]}, port {there[1]}" if there else ""),
+            hint="`wheelrun emulator down` first; jobs on it end",
+        )
+    return standing
+
+
+def _lock(folder: Folder) -> RunLock:
+    lock = RunLock(folder.alive)
+    limit = time.monotonic() + _LOCK_TIMEOUT
+    while not lock.acquire():
+        if time.monotonic() > limit:
+            raise ClusterError("the emulator is there already", hint="`wheelrun emulator down` ends it")
+        time.sleep(0.01)
+    return lock
+
+
+def _started(folder: Folder, order: Order, environ: Mapping[str, str]) -> Standing:
+    lock = _lock(folder)
+    log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        process = subprocess.Popen(
+            python_command("wheelrun.emulator.serve", str(folder.path), json.dumps(asdict(order))),
+            cwd=folder.path,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=(lock.descriptor,),
+        )
+    finally:
+        os.close(log)
+        lock.release()
+    try:
+        return _served(folder, process)
+    except BaseException:
+        end_session(process.pid, grace=0)
+        process.wait()
+        raise
+    finally:
+        _CHILDREN.append(process)
+
+
+def _served(folder: Folder, process: subprocess.Popen[bytes]) -> Standing:
+    """Wait until it serves: it writes its pid when it does."""
+    limit = time.monotonic() + TIMEOUT
+    while (standing := folder.read()) is None or standing.pid != process.pid:
+        ended = process.poll() is not None
+        if ended or time.monotonic() > limit:
+            lines = folder.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            raise ClusterError(
+                "the emulator ended before it served" if ended else f"the emulator did not serve in {TIMEOUT:g} s",
+                hint=f"the whole log is {folder.log}",
+                detail="\n".join(lines[-_LOG_LINES:]),
+            )
+        time.sleep(0.02)
+    return standing
+
+
+def _ended(folder: Folder, seconds: float) -> bool:
+    """Wait for its end, and return whether it came."""
+    limit = time.monotonic() + seconds
+    while folder.is_alive:
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.02)
+    _CHILDREN[:] = [process for process in _CHILDREN if process.poll() is None]
+    return True
