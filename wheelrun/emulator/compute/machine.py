@@ -68,7 +68,12 @@ class Machine:
     environment: Environment = field(init=False)
 
     def __post_init__(self) -> None:
-        self.environment = Environment(state=self.state, folder=self.folder / "python", preinstalled=self.preinstalled)
+        self.environment = Environment(
+            state=self.state,
+            cluster_id=self.cluster_id,
+            folder=self.folder / "python",
+            preinstalled=self.preinstalled,
+        )
 
     @property
     def disk(self) -> str:
@@ -176,6 +181,7 @@ class Machine:
             "PYSPARK_DRIVER_PYTHON": python,
             "HOME": str(Path(self.disk, "home")),
             "TMPDIR": str(Path(self.disk, "tmp")),
+            "SPARK_LOCAL_DIRS": str(Path(self.disk, "tmp")),
             **self._environ,
             **values,
             "PATH": f"{Path(python).parent}{os.pathsep}{self._environ['PATH']}",

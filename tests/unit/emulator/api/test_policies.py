@@ -6,7 +6,7 @@ import json
 
 import pytest
 from databricks.sdk.errors import DatabricksError, NotFound
-from databricks.sdk.service.compute import InstancePoolState
+from databricks.sdk.service.compute import InstancePoolState, Library
 
 SPEC = {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1}
 
@@ -60,7 +60,7 @@ def test_a_policy_holds_for_clusters(workspace, policy):
     identity = policy(num_workers={"type": "range", "maxValue": 3})
     refused = refusal(workspace.clusters.create, **{**SPEC, "num_workers": 4, "policy_id": identity})
     assert refused == (
-        "Cluster validation error: Validation failed for num_workers, the value must be no greater than 3 (is 4)"
+        'Cluster validation error: Validation failed for num_workers, the value must be no greater than 3 (is "4")'
     )
 
 
@@ -75,6 +75,13 @@ def test_a_policy_gives_what_was_not_said(workspace, policy):
         num_workers=1, policy_id=identity, apply_policy_default_values=True, spark_version="15.4.x-scala2.12"
     )
     assert made.node_type_id == "i3.2xlarge"
+
+
+def test_libraries_of_a_policy(workspace):
+    wheel = Library(whl="/Workspace/mine-1.0-py3-none-any.whl")
+    identity = workspace.cluster_policies.create(name="ours", libraries=[wheel]).policy_id
+    made = workspace.clusters.create_and_wait(**SPEC, policy_id=identity)
+    assert [item.library for item in workspace.libraries.cluster_status(made.cluster_id)] == [wheel]
 
 
 def test_the_life_of_a_pool(workspace):

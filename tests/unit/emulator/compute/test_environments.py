@@ -163,3 +163,20 @@ def test_a_serverless_environment(bench, monkeypatch):
     outcome = bench.hello(broken)
     assert (outcome.result, outcome.code) == ("INTERNAL_ERROR", "LIBRARY_INSTALLATION_ERROR")
     assert "not-there" in outcome.message
+
+
+def test_the_words_for_a_library_that_cannot_be_installed(bench, monkeypatch):
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    cluster = bench.cluster()
+    outcome = bench.hello(
+        cluster, {"pypi": {"package": "not-there==1", "repo": "https://user:hush@127.0.0.1:9/simple"}}
+    )
+    assert outcome.message.startswith(
+        "Library installation failed for library due to user error for pypi {\n"
+        '  package: "not-there==1"\n'
+        '  repo: "https://****@127.0.0.1:9/simple"\n'
+        "}\n"
+        f" Error messages:\nLibrary installation attempted on the driver node of cluster {cluster} and failed. "
+        "Error code: DRIVER_LIBRARY_INSTALLATION_FAILURE. Error message: "
+    )
+    assert "hush" not in outcome.message

@@ -56,7 +56,7 @@ def run(python, folder, **options):
 
 
 def check(done, folder, user):
-    assert done.stdout == f"{user} {folder} one two\nTrue True\nfolder\nrenamed\n", done.stderr
+    assert done.stdout == f"{user} / one two\nTrue True\nfolder\nrenamed\n", done.stderr
     assert (folder / "seen" / "renamed").read_text() == "one two"
     assert list((folder / "base").iterdir()) == [], "no one else sees it"
     assert not Path("/Workspace").exists()
