@@ -73,6 +73,8 @@ class Engine:
             ApiError: the run that the token stands for was deleted.
         """
         with self.lock:
+            if self._closing:
+                raise ApiError("TEMPORARILY_UNAVAILABLE", "The emulator is being stopped.")
             known = None if order.token is None else self.records.of_token(order.token)
             if known is not None:
                 if self.records.run(known) is None:

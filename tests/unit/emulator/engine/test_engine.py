@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import threading
 import time
 
 import pytest
 
+from wheelrun.emulator.compute import Outcome
 from wheelrun.emulator.engine import endings
 from wheelrun.emulator.engine.orders import Order
 from wheelrun.emulator.errors import ApiError
@@ -156,6 +158,27 @@ def test_a_run_is_cancelled(bench, script, until):
     assert bench.results(run_id) == {"a": "CANCELED", "b": "CANCELED"}
     bench.engine.cancel(run_id)
     assert bench.done(run_id).latest.ending == endings.CANCELED
+
+
+def test_a_cancelled_run_tries_nothing_again(bench, script, until, monkeypatch):
+    """Neither a task that was being stopped for its timeout when the run was cancelled."""
+    stopping, let_go = threading.Event(), threading.Event()
+
+    def slow_to_stop(_, work, stop):
+        stop.wait(30)
+        stopping.set()
+        let_go.wait(30)
+        return Outcome(result="CANCELED", code="CANCELED")
+
+    monkeypatch.setattr(bench.compute, "execute", slow_to_stop)
+    run_id = bench.once(script("a", timeout_seconds=1, max_retries=-1, retry_on_timeout=True))
+    assert stopping.wait(30)
+    bench.engine.cancel(run_id)
+    # what is posted after a cancellation is done after it
+    until(lambda: bench.engine._active[run_id]._why is not None)
+    let_go.set()
+    assert bench.results(run_id) == {"a": "CANCELED"}
+    assert len(bench.engine.records.attempts(run_id)) == 1
 
 
 def test_a_task_is_cancelled(bench, script, until):
