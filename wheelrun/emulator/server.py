@@ -84,18 +84,16 @@ def running(
 
 
 def _listener(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    # asyncio turns Nagle's algorithm off, which costs 40 ms an answer, only where the protocol is named
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((address, port))
-        listener.listen(128)
+        listener = socket.create_server(
+            (address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=128
+        )
     except OSError as error:
-        listener.close()
         raise ClusterError(
             f"port {port} of {address} cannot be served: {error.strerror}", hint="name another port, or none"
         ) from error
+    # what it accepts inherits this: answers are sent in two pieces, and the second would wait for 40 ms
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
