@@ -59,6 +59,9 @@ def test_it_lies_below_the_persons_own(standing, environ, tmp_path):
     assert (stack.orchestrator, stack.where) == ("databricks", "wheelrun emulator up")
 
 
-def test_it_is_never_taken_for_the_workspace_that_the_environment_names(standing, environ, emulator):
-    other = environ | {"DATABRICKS_HOST": "https://other.example", "DATABRICKS_TOKEN": "x"}
-    assert connect(profile="wheelrun-emulator", environ=other).host == emulator.host
+def test_it_is_never_taken_for_the_workspace_that_the_environment_names(standing, environ, emulator, monkeypatch):
+    for name, value in {**environ, "DATABRICKS_HOST": "https://other.example", "DATABRICKS_TOKEN": "x"}.items():
+        monkeypatch.setenv(name, value)
+    api = connect(profile="wheelrun-emulator")
+    assert api.host == emulator.host
+    assert api.client.current_user.me().active

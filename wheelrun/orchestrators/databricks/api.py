@@ -267,8 +267,8 @@ class _Once:
         return data
 
 
-def connect(host: str = "", profile: str = "", *, environ: Mapping[str, str] = os.environ) -> Api:
-    """Return the calls to a workspace; the client's unified authentication finds the credentials.
+def connect(host: str = "", profile: str = "") -> Api:
+    """Return the calls to a workspace; the client's unified authentication finds the credentials, in this environment.
 
     What the environment names goes before what is given, so that one configuration serves several workspaces; but the
     emulator on this machine is never taken for another one.
@@ -276,38 +276,37 @@ def connect(host: str = "", profile: str = "", *, environ: Mapping[str, str] = o
     Args:
         host: The workspace's address, if it is known.
         profile: A profile of ~/.databrickscfg.
-        environ: The environment.
 
     Raises:
         ConfigurationError: the client is not installed, or there is no workspace, or there are no credentials for it.
     """
-    named = workspace_named(environ, profile)
+    named = workspace_named(profile)
     if named:
         host, profile = named, ""
     token = ""
     if profile == EMULATOR_PROFILE:
-        host, token = emulator_login(environ)
-    return _connected(host, "" if token else profile, token, tuple(sorted(_credentials(environ).items())))
+        host, token = emulator_login()
+    return _connected(host, "" if token else profile, token, tuple(sorted(_credentials().items())))
 
 
-def connect_to(host: str, profile: str = "", *, environ: Mapping[str, str] = os.environ) -> Api:
+def connect_to(host: str, profile: str = "") -> Api:
     """Return the calls to the workspace in which something lies.
 
     Raises:
         ConfigurationError: as `connect` does; or the environment names another workspace, whose credentials it holds.
     """
-    named = workspace_named(environ, profile)
+    named = workspace_named(profile)
     if host and named and address(named) != address(host):
         raise ConfigurationError(
             f"this lies in {host}, and {HOST_VARIABLE} names {address(named)}",
             hint=f"set {HOST_VARIABLE} and the credentials for {host}, or unset them",
         )
-    return connect(host, profile, environ=environ)
+    return connect(host, profile)
 
 
-def workspace_named(environ: Mapping[str, str], profile: str) -> str:
+def workspace_named(profile: str) -> str:
     """Return the workspace that the environment names, and that goes before a target's; empty if there is none."""
-    return "" if profile == EMULATOR_PROFILE else environ.get(HOST_VARIABLE, "")
+    return "" if profile == EMULATOR_PROFILE else os.environ.get(HOST_VARIABLE, "")
 
 
 def address(host: str) -> str:
@@ -344,8 +343,8 @@ def _connected(host: str, profile: str, token: str, credentials: tuple[tuple[str
     return Api(host=address(config.host), client=WorkspaceClient(config=config))
 
 
-def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name.startswith(("DATABRICKS_", "ARM_", "GOOGLE_"))}
+def _credentials() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(("DATABRICKS_", "ARM_", "GOOGLE_"))}
 
 
 def status_of(error: Any) -> int:

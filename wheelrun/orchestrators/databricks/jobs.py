@@ -109,7 +109,7 @@ class Jobs:
             job_id: The job that it is a run of, if any.
         """
         query: dict[str, Any] = {"limit": _NEWEST - 1, "start_time_from": int(since * 1000)}
-        query |= {"run_type": "SUBMIT_RUN"} if job_id is None else {"job_id": job_id}
+        query |= {"run_type": "SUBMIT_RUN"} if job_id is None else {"job_id": job_id, "expand_tasks": "true"}
         for run in self._api.pages(f"{_JOBS}/runs/list", query, "runs"):
             given = {each.get("name"): each.get("value") for each in run.get("job_parameters") or ()}
             given |= (run.get("overriding_parameters") or {}).get("job_parameters") or {}

@@ -68,7 +68,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
     @functools.cached_property
     def api(self) -> Api:
         """The calls to the workspace that the target names."""
-        return connect(self.config.host or "", self.config.profile or "", environ=self.environ)
+        return connect(self.config.host or "", self.config.profile or "")
 
     @functools.cached_property
     def _own(self) -> Wheel:
@@ -98,7 +98,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
         place = Place(
             host=self.api.host,
             path=path or folder(f"/Workspace/Users/{self.user()}/{_HOME}"),
-            profile="" if workspace_named(self.environ, profile) else profile,
+            profile="" if workspace_named(profile) else profile,
         )
         if place.kind == DBFS:
             self.warnings.append(
@@ -262,7 +262,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
 
     def _submit(self, plan: Plan, stack: Stack) -> Iterator[Mapping[str, object]]:
         root = Root.open(stack.artifact_root)
-        jobs = Jobs(connect_to(plan.place.host, plan.place.profile, environ=self.environ))
+        jobs = Jobs(connect_to(plan.place.host, plan.place.profile))
         sent = self.send(plan, root, plan.run_id)
         yield {
             "start": plan.start, "deployment": plan.deployment.digest, "name": plan.name, "job": None,
@@ -331,7 +331,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
 
     def _api_of(self, run: RunHandle) -> Api:
         place = Place.parse(run.artifact_root)
-        return connect_to(place.host, place.profile, environ=self.environ)
+        return connect_to(place.host, place.profile)
 
     def _shipping(self, deployment: Deployment) -> Shipping:
         return Shipping(deployment, self._own)

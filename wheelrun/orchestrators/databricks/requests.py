@@ -246,6 +246,13 @@ def _how(spec: StepSpec, deployment: Deployment) -> dict[str, Any]:
     if spec.run_if is RunIf.ONE_FAILED:  # a step that failed counts, however many were left out between it and this one
         for name in spec.upstream:
             before |= dict.fromkeys(failing_before(deployment, name))
+    if spec.run_if is RunIf.ALWAYS:  # the service leaves out a step if all before it were left out
+        left = list(spec.upstream)
+        while left:
+            each = deployment.step(left.pop())
+            if each.run_if is RunIf.ONE_FAILED:
+                left += [name for name in each.upstream if name not in before]
+                before |= dict.fromkeys(each.upstream)
     if before:
         how["depends_on"] = [{"task_key": task_key(each.name)} for each in deployment.steps if each.name in before]
         how["run_if"] = RUN_IF[spec.run_if]
