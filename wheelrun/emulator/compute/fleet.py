@@ -84,14 +84,18 @@ class Fleet:
         self.background(lambda: self._booted(cluster_id, machine))
 
     def _booted(self, cluster_id: str, machine: Machine) -> None:
+        machine.problem = "The cluster could not be started."  # until it is
         try:
             machine.boot()
             self.install(machine, self._clusters.get(cluster_id)["libraries"])
+            machine.problem = ""
         except (ApiError, WheelrunError, OSError) as error:
             machine.problem = str(error)
         finally:
-            self._announce(cluster_id, machine)
-            machine.ready.set()
+            try:
+                self._announce(cluster_id, machine)
+            finally:
+                machine.ready.set()
 
     def _announce(self, cluster_id: str, machine: Machine) -> None:
         """Remember whether a cluster has started."""
@@ -114,14 +118,20 @@ class Fleet:
         Raises:
             ApiError: there is none, or it cannot start.
         """
-        while not stop() and not self.closing.is_set():
+
+        def waits() -> bool:
+            return not stop() and not self.closing.is_set()
+
+        while waits():
             machine = self._found(cluster_id)
-            if machine is None or machine.down.is_set():
-                self.closing.wait(_LOOK)
-            elif machine.ready.wait(_LOOK):
+            while machine is not None and waits() and not machine.ready.wait(_LOOK):
+                pass
+            if machine is not None and machine.ready.is_set():
                 if machine.problem:
                     raise ApiError("INVALID_STATE", machine.problem)
-                return machine
+                if not machine.down.is_set():
+                    return machine
+            self.closing.wait(_LOOK)
         return None
 
     def _found(self, cluster_id: str) -> Machine | None:
