@@ -7,8 +7,10 @@ fixture request.
 from __future__ import annotations
 
 import textwrap
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +21,8 @@ TARGETS = {
     "local-parallel": lambda _: {"orchestrator": "local", "max_parallel_steps": 2},
     "cluster": lambda request: request.getfixturevalue("spark_cluster").targets["cluster"],
     "connect": lambda request: request.getfixturevalue("spark_cluster").targets["connect"],
+    "databricks": lambda request: databricks(request, existing_cluster_id=True),
+    "databricks-in-one": lambda request: databricks(request, isolation="pipeline"),
     "submit": lambda _: {
         "orchestrator": "spark-submit",
         "master": "local-cluster[2,1,512]",
@@ -31,6 +35,12 @@ WITH_SPARK = {"cluster", "connect", "submit"}
 
 SLOW = {"submit"}
 """Those that start a whole cluster for each run."""
+
+BY_REFERENCE = {"databricks", "databricks-in-one"}
+"""Those that take secrets by reference only, and keep artifacts where this machine sees them through a service only."""
+
+ONE_PROCESS = {"databricks-in-one"}
+"""Those on which a process that dies takes the rest of the run with it; it can be resumed."""
 
 FIRST_LINES = {"connect": "import pyspark.sql\n"}
 """What stands above the project's code: a server's session is made where the code is seen to use Spark."""
@@ -108,6 +118,39 @@ PROJECT = {
 }
 
 
+def databricks(request, *, existing_cluster_id=False, **table):
+    """Return a target on the emulator, which the environment names."""
+    emulator = request.getfixturevalue("databricks_workspace")
+    where = {"DATABRICKS_HOST": emulator.host, "DATABRICKS_TOKEN": emulator.token}
+    for name, value in where.items():
+        request.getfixturevalue("monkeypatch").setenv(name, value)
+    request.getfixturevalue("environ").update(where)
+    folder = uuid.uuid4().hex
+    if existing_cluster_id:
+        root = f"/Workspace/Users/emulator@wheelrun.local/{folder}"
+        return {"orchestrator": "databricks", "existing_cluster_id": emulator.cluster, "artifact_root": root, **table}
+    root = f"/Volumes/main/default/wheelrun/{folder}"
+    return {"orchestrator": "databricks", "cluster": CLUSTER, "artifact_root": root, **table}
+
+
+CLUSTER = {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1}
+
+
+@pytest.fixture(scope="session")
+def databricks_workspace(tmp_path_factory):
+    """A workspace of the emulator, with a cluster that stays."""
+    from databricks.sdk import WorkspaceClient
+
+    from wheelrun.emulator.server import running
+
+    with running(tmp_path_factory.mktemp("databricks")) as state:
+        client = WorkspaceClient(host=state.host, token=state.token)
+        created = client.clusters.create(cluster_name="shared", autotermination_minutes=60, **CLUSTER)
+        yield SimpleNamespace(
+            host=state.host, token=state.token, state=state, client=client, cluster=created.response.cluster_id
+        )
+
+
 @dataclass
 class Harness:
     """A project, and a client that submits it to one target."""
@@ -116,6 +159,14 @@ class Harness:
     target: str
     home: Path
     project: Path
+
+    @property
+    def takes_secrets(self) -> bool:
+        return self.target not in BY_REFERENCE
+
+    @property
+    def survives_a_process(self) -> bool:
+        return self.target not in ONE_PROCESS
 
     def submit(self, entry: str, params=None, **options) -> Run:
         return self.client.submit(entry, params, target=self.target, **options)
@@ -149,7 +200,7 @@ def harness(request, target, tmp_path, environ):
     lines = [f"[targets.{target}]"]
     home = tmp_path / "home"
     table = TARGETS[target](request)
-    if "artifact_root" in table:
+    if "artifact_root" in table and target not in BY_REFERENCE:
         table = {**table, "artifact_root": str(home / "data" / "artifacts")}
     for key, value in table.items():
         if isinstance(value, dict):

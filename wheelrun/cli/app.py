@@ -48,6 +48,7 @@ VERBS: Mapping[str, str] = {
     "cancel": "End a run.",
     "resume": "Take up a run that failed or was cancelled.",
     "rerun": "Run a run's wheel and parameters again.",
+    "schedule": "Run an entry on a schedule; list, pause and remove schedules.",
     "targets": "List the configured targets.",
     "cluster": "Start, show and end a Spark cluster on this machine.",
     "emulator": "Start, show and end a Databricks emulator on this machine.",

@@ -35,11 +35,13 @@ from wheelrun.store import RunRecord, RunStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What a submission would be: the request (secrets masked by `request.display()`), the wheel, the deployment."""
+    """What a submission would be: the request (secrets masked by `request.display()`), wheel, deployment, target."""
 
     request: Request
     build: BuildResult
     deployment: Deployment
+    stack: Stack
+    orchestrator: BaseOrchestrator
 
 
 class Client(Workspace):
@@ -102,6 +104,7 @@ class Client(Workspace):
         compilation = self._compile(entry, params or {}, argv, name, stack)
         try:
             orchestrator = self.orchestrator_for(stack)
+            stack = orchestrator.settled(stack)
         except BaseException:
             compilation.abandon()
             raise
@@ -145,9 +148,11 @@ class Client(Workspace):
         stack = self._stack(target, env, conf, timeout, options)
         deployment = self._compile(entry, params or {}, argv, name, stack).result()
         orchestrator = self.orchestrator_for(stack)
+        stack = orchestrator.settled(stack)
         orchestrator.check(deployment)
         deployment, built = self._built(deployment.with_settings(timeout=stack.timeout), orchestrator, allow_secrets)
-        return Prepared(request=orchestrator.prepare(deployment, stack, "RUN_ID"), build=built, deployment=deployment)
+        request = orchestrator.prepare(deployment, stack, "RUN_ID")
+        return Prepared(request=request, build=built, deployment=deployment, stack=stack, orchestrator=orchestrator)
 
     def runs(
         self,

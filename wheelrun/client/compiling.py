@@ -129,6 +129,8 @@ class Compilation:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS may not signal a group of zombies
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         for reader in self._readers:
             reader.join(_PATIENCE)
 

@@ -49,7 +49,7 @@ def prune_target(
         SubmissionError: The root cannot be read or written.
     """
     stack = resolve_stack(client.settings, target, environ=client.environ)
-    root = Root.open(stack.artifact_root)
+    root = Root.open(client.orchestrator_for(stack).settled(stack).artifact_root)
     wheels, runs = _in_use(client.store)
     prune = unreferenced if dry_run else collect
     items = prune(root, wheels_in_use=wheels, runs_in_use=runs, runs_older_than=runs_older_than)

@@ -12,7 +12,7 @@ from wheelrun.config.remotes import given_again, without_secrets
 from wheelrun.deployment import Deployment
 from wheelrun.errors import ConfigurationError
 from wheelrun.packaging.wheel import Wheel
-from wheelrun.runtime.masking import is_secret, public
+from wheelrun.runtime.masking import is_hidden, public
 from wheelrun.states import StepStatus
 from wheelrun.store import RunRecord
 
@@ -22,7 +22,8 @@ def new_record(
 ) -> RunRecord:
     """Return the record of a run that is about to be submitted; what is secret is not in it, but for its names."""
     kept = replace(stack, environment=public(stack.environment), conf=public(stack.conf))
-    secret = sorted(name for name in (*stack.environment, *stack.conf) if is_secret(name))
+    settings = (*stack.environment.items(), *stack.conf.items())
+    secret = sorted(name for name, value in settings if is_hidden(name, value))
     return RunRecord(
         project=str(project),
         name=deployment.name,

@@ -32,6 +32,8 @@ def python_of(
         where: What `Client.submit` was told of the target.
         on_stage: Called with what is being done.
     """
+    if (known := orchestrator.known_python()) is not None:
+        return known
     key = orchestrator.python_key()
     if key is None:
         return None

@@ -30,6 +30,10 @@ SERVICES: Sequence[str] = (
     "jobs",
     "runs",
     "clock",
+    "clusters",
+    "libraries",
+    "policies",
+    "pools",
     "pages",
 )
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""

@@ -17,6 +17,12 @@ _NUMBERS = {int: (int,), float: (int, float)}
 _WORDS = {"true": True, "false": False}
 
 
+class QueryText(str):
+    """A value of a query, which may be all of a list."""
+
+    __slots__ = ()
+
+
 def checked(like: Callable[..., Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a request, once each is known to the client's method, and of the type it has there.
 
@@ -73,6 +79,8 @@ def _value(hint: Any, value: Any, place: str) -> Any:
         (hint,) = (item for item in arguments if item is not type(None))
         return _value(hint, value, place)
     if origin is list:
+        if isinstance(value, QueryText):
+            value = [value]
         return [_value(arguments[0], item, f"{place}[{index}]") for index, item in enumerate(_is(list, value, place))]
     if origin is dict:
         return {name: _value(arguments[1], item, f"{place}.{name}") for name, item in _is(dict, value, place).items()}
@@ -92,7 +100,7 @@ def _member(hint: type[Enum], value: Any, place: str) -> Any:
 
 def _plain(hint: Any, value: Any, place: str) -> Any:
     if hint is bool:
-        return _is(bool, _WORDS.get(value, value) if isinstance(value, str) else value, place)
+        return _is(bool, _WORDS.get(value.lower(), value) if isinstance(value, str) else value, place)
     if hint in _NUMBERS:
         if isinstance(value, str):
             try:
@@ -111,12 +119,15 @@ def _is(kind: type, value: Any, place: str) -> Any:
     return value
 
 
-_NAMES = {bool: "a boolean", dict: "an object", float: "a number", int: "an integer", list: "a list", str: "a string"}
+_NAMES = {bool: "a boolean", dict: "an object", float: "a number", int: "an integer", list: "a list"}
 
 
 def _other(kind: type, value: Any, place: str) -> ApiError:
-    given = _NAMES.get(type(value), type(value).__name__)
-    return ApiError("MALFORMED_REQUEST", f"Could not parse request object: {place} must be {_NAMES[kind]}, not {given}")
+    given = "a string" if isinstance(value, str) else _NAMES.get(type(value), type(value).__name__)
+    return ApiError(
+        "MALFORMED_REQUEST",
+        f"Could not parse request object: {place} must be {_NAMES.get(kind, 'a string')}, not {given}",
+    )
 
 
 def _at(place: str, name: str) -> str:

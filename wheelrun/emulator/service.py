@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from wheelrun.emulator.checking import checked
+from wheelrun.emulator.checking import QueryText, checked
 from wheelrun.emulator.compute import Compute
 from wheelrun.emulator.connections import Connections
 from wheelrun.emulator.engine import Engine
@@ -71,7 +71,7 @@ async def given(request: Request) -> dict[str, Any]:
     Raises:
         ApiError: the body is not a JSON object.
     """
-    fields: dict[str, Any] = dict(request.query_params)
+    fields = query(request.query_params.multi_items())
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with request.form() as form:
             return fields | {name: await _part(value) for name, value in form.items()}
@@ -85,6 +85,22 @@ async def given(request: Request) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ApiError("MALFORMED_REQUEST", "Could not parse request object: expected an object")
     return fields | document
+
+
+def query(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return the fields of a query: `a.b=1&a.b=2` is a field `a` with a field `b` that has several values."""
+    fields: dict[str, Any] = {}
+    for name, text in pairs:
+        *above, last = name.split(".")
+        table = fields
+        for part in above:
+            inner = table.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise ApiError("MALFORMED_REQUEST", f"Could not parse request object: {name} is given in two ways")
+            table = inner
+        former = table.get(last)
+        table[last] = QueryText(text) if former is None else [*(former if isinstance(former, list) else [former]), text]
+    return fields
 
 
 async def _part(value: UploadFile | str) -> str:

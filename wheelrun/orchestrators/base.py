@@ -25,6 +25,7 @@ from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.states import RunState, RunStatus
 
 if TYPE_CHECKING:
+    from wheelrun.orchestrators.schedules import Scheduler
     from wheelrun.packaging.platforms import Platform
 
 
@@ -130,6 +131,14 @@ class BaseOrchestrator(ABC):
     @abstractmethod
     def prepare(self, deployment: Deployment, stack: Stack, run_id: str) -> Request:
         """Return the request that `prepare_or_run_pipeline` submits, without submitting it."""
+
+    def settled(self, stack: Stack) -> Stack:
+        """Return the target with what only it can tell, as a run's record will have it. Nothing is made there.
+
+        Raises:
+            WheelrunError: it cannot be reached, or a setting does not fit it.
+        """
+        return stack
 
     def check(self, deployment: Deployment) -> None:
         """Refuse, or warn about, what this orchestrator cannot honour.
@@ -245,6 +254,10 @@ class BaseOrchestrator(ABC):
         del python
         return None
 
+    def known_python(self) -> str | None:
+        """Return the version of the target's Python where that is known without a run, such as "3.11" or "3.11.7"."""
+        return None
+
     def python_key(self) -> str | None:
         """Return what tells the Python of this target from others, None if it is this process's own or known."""
         return None
@@ -253,6 +266,17 @@ class BaseOrchestrator(ABC):
         """Check the target; each check is its name, what is wrong (None if nothing), and the remedy."""
         del stack
         return ()
+
+    def scheduler(self) -> Scheduler:
+        """Return the target's schedules.
+
+        Raises:
+            ConfigurationError: it has none.
+        """
+        raise ConfigurationError(
+            f"target {self.name!r} does not run on a schedule",
+            hint="name one that does, or let cron run `wheelrun submit`",
+        )
 
     def wait(self, run: RunHandle, *, poll: float = 0.2, sleep: Callable[[float], None] = time.sleep) -> RunStatus:
         """Return a run's status once it has ended."""

@@ -57,16 +57,28 @@ def keep(
         sleep: Waits while a collector is at work.
         dead: Seconds after which the mark of a collector is taken for that of one that died.
     """
-    folder, slash, last = name.rpartition("/")
+    folder, _, last = name.rpartition("/")
+    return keep_all(root, folder, {last: size}, sleep=sleep, dead=dead)
+
+
+def keep_all(
+    root: Root,
+    folder: str,
+    files: Mapping[str, int | None],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    dead: float = _DEAD,
+) -> bool:
+    """Whether files of one folder are all there (each with its size, where that is known); else as `keep`."""
     found = _settled(root, folder, sleep, dead)
-    if not _is_there(found, last, size):
+    if not _are_there(found, files):
         return False
     now = time.time()
-    if any(_is_fresh(found.get(each), now) for each in (last, USED)):
+    if any(_is_fresh(found.get(each), now) for each in (*files, USED)):
         return True
     with contextlib.suppress(UploadError):  # who may not write beside another's file relies on the other's references
-        root.write(f"{folder}{slash}{USED}", b"")
-    return _is_there(_settled(root, folder, sleep, dead), last, size)
+        root.write(f"{folder}/{USED}".lstrip("/"), b"")
+    return _are_there(_settled(root, folder, sleep, dead), files)
 
 
 def take(root: Root, folder: str, *, before: float) -> int | None:
@@ -110,9 +122,9 @@ def _settled(root: Root, folder: str, sleep: Callable[[float], None], dead: floa
             sleep(_POLL)
 
 
-def _is_there(found: Mapping[str, StoredFile | None], name: str, size: int | None) -> bool:
-    file = found.get(name)
-    return file is not None and size in (None, file.bytes)
+def _are_there(found: Mapping[str, StoredFile | None], files: Mapping[str, int | None]) -> bool:
+    there = {name: found.get(name) for name in files}
+    return all(file is not None and files[name] in (None, file.bytes) for name, file in there.items())
 
 
 def _is_fresh(file: StoredFile | None, now: float) -> bool:

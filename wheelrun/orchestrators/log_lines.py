@@ -105,10 +105,10 @@ def read_logs(
     """
     chosen = {name: source for name, source in sources.items() if stream in (None, name)}
     if step is not None:
-        while follow and not (has_ended() or _step_has_ended(events(), step)):
+        while follow and not (has_ended() or step_has_ended(events(), step)):
             sleep(pause)
         for name, source in chosen.items():
-            for start, stop in _parts(events(), step, name):
+            for start, stop in parts(events(), step, name):
                 tail = Tail(source, name, offset=start, stop=stop)
                 yield from tail.read()
                 yield from tail.rest()
@@ -125,7 +125,8 @@ def read_logs(
         yield from tail.rest()
 
 
-def _step_has_ended(events: Iterable[Event], step: str) -> bool:
+def step_has_ended(events: Iterable[Event], step: str) -> bool:
+    """Whether the last attempt of a step has ended."""
     state = ""
     for event in events:
         if event["event"] == "step" and event["step"] == step and "retry_in" not in event:
@@ -133,7 +134,7 @@ def _step_has_ended(events: Iterable[Event], step: str) -> bool:
     return state not in ("", "running", "queued")
 
 
-def _parts(events: Iterable[Event], step: str, stream: str) -> Iterator[tuple[int, int | None]]:
+def parts(events: Iterable[Event], step: str, stream: str) -> Iterator[tuple[int, int | None]]:
     """Yield the byte ranges of a stream that were written while a step was running, one per attempt."""
     start: int | None = None
     for event in events:

@@ -21,6 +21,7 @@ BUILT_IN: Mapping[str, str] = {
     "local": "wheelrun.orchestrators.local:LocalOrchestratorFlavor",
     "spark-connect": "wheelrun.orchestrators.connect:ConnectFlavor",
     "spark-submit": "wheelrun.orchestrators.submit:SubmitFlavor",
+    "databricks": "wheelrun.orchestrators.databricks.orchestrator:DatabricksFlavor",
     "spark-standalone": "wheelrun.orchestrators.standalone.orchestrator:StandaloneFlavor",
 }
 

@@ -53,7 +53,8 @@ class Root(ABC):
         """Return the root at `url`; nothing is read or written yet.
 
         Args:
-            url: A folder, or a URL: file://, s3://, gs://, abfs://, hdfs://, memory:// and whatever else fsspec knows.
+            url: A folder, or a URL: file://, s3://, gs://, abfs://, hdfs://, memory:// and whatever else fsspec knows;
+                databricks:// is a folder of a Databricks workspace.
             options: For fsspec's implementation of that URL. Credentials come from where the cloud's own tools take
                 them: environment, profiles, the machine's role.
 
@@ -64,6 +65,10 @@ class Root(ABC):
             raise ConfigurationError(
                 "there is no artifact root", hint='set artifact_root to a folder or a URL: "s3://bucket/folder"'
             )
+        if url.startswith(("databricks://", "databricks+http://")):
+            from wheelrun.orchestrators.databricks.root import WorkspaceRoot
+
+            return WorkspaceRoot(url)
         if "://" in url and not url.startswith("file://"):
             from wheelrun.orchestrators.remote_root import open_remote
 

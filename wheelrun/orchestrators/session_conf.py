@@ -58,12 +58,15 @@ _INSTEAD: Mapping[str, str] = {
 _WHERE = "set it where the server is started, or submit to another target"
 
 
-def session_conf(conf: Mapping[str, str], target: str) -> dict[str, str]:
+def session_conf(
+    conf: Mapping[str, str], target: str, *, what: str = "is a running Spark Connect server"
+) -> dict[str, str]:
     """Return the settings that the sessions of a run get.
 
     Args:
         conf: Spark settings.
         target: The target's name, for the message.
+        what: What the target does or is, for the message.
 
     Raises:
         ConfigurationError: a setting cannot be set in a session.
@@ -71,7 +74,7 @@ def session_conf(conf: Mapping[str, str], target: str) -> dict[str, str]:
     for name in conf:
         if _REFUSED.match(name):
             raise ConfigurationError(
-                f"target {target!r} is a running Spark Connect server, where {name} cannot be set",
+                f"target {target!r} {what}, where {name} cannot be set",
                 hint=next((hint for start, hint in _INSTEAD.items() if name.startswith(start)), _WHERE),
             )
     return dict(conf)

@@ -38,6 +38,12 @@ def scan_file(path: str, source: Path) -> list[Finding]:
         return _by_content(path, stream)
 
 
+def token_in(text: str) -> str | None:
+    """Return what kind of live token a text holds, None if it holds none."""
+    data = text.encode("utf-8", "surrogatepass")
+    return next((rule.name for _, rule, _ in _tokens(data)), None)
+
+
 def mask(value: bytes) -> str:
     """Show at most four characters at each end of `value`, and of a short one nothing."""
     text = value.decode("ascii", "replace")

@@ -10,6 +10,7 @@
                      outputs/<step>/<output>/    value.json | value.pkl | data.parquet, and meta.json
                      logs/stdout.log, stderr.log
                           submit.log             what spark-submit wrote, where the driver is on a cluster
+                     tasks/<task>/               events and logs of one task, in parts (`wheelrun.runtime.parts`)
 """
 
 from __future__ import annotations
@@ -93,6 +94,10 @@ class RunPaths:
     def stderr(self) -> Path:
         """What the run's processes wrote to standard error."""
         return self.path / "logs" / "stderr.log"
+
+    def task(self, key: str) -> Path:
+        """Return the folder of what one task of the run wrote, where each has a process of its own."""
+        return self.path / "tasks" / key
 
     @property
     def submit_log(self) -> Path:

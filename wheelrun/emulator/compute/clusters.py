@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wheelrun.emulator.errors import ApiError
@@ -15,17 +15,18 @@ KIND = "cluster"
 _EVENTS = "cluster_events"
 _MOST_EVENTS = 500
 _LETTERS = string.ascii_lowercase + string.digits
-_EVENT_OF = {
-    "PENDING": "STARTING",
-    "RUNNING": "RUNNING",
-    "RESTARTING": "RESTARTING",
-    "TERMINATING": "TERMINATING",
-}
+_EVENT_OF = {"PENDING": "STARTING", "RUNNING": "RUNNING", "RESTARTING": "RESTARTING"}
 
 
 def now() -> int:
     """Return the time in milliseconds since 1970."""
     return int(time.time() * 1000)
+
+
+def unexpected(document: Mapping[str, Any]) -> ApiError:
+    """Return the refusal of what cannot be done with a cluster in its state."""
+    state = document["state"].title()
+    return ApiError("INVALID_STATE", f"Cluster {document['cluster_id']} is in unexpected state {state}.")
 
 
 class Clusters:
@@ -41,7 +42,14 @@ class Clusters:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def add(self, spec: Mapping[str, Any], *, source: str, serverless: bool = False) -> str:
+    def add(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        source: str,
+        serverless: bool = False,
+        libraries: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
         """Remember a new cluster, which is pending, and return its id."""
         stamp = time.strftime("%m%d-%H%M%S", time.gmtime())
         identity = f"{stamp}-{''.join(secrets.choice(_LETTERS) for _ in range(8))}"
@@ -53,7 +61,7 @@ class Clusters:
             "state": "PENDING",
             "state_message": "Starting Spark",
             "start_time": now(),
-            "libraries": [],
+            "libraries": list(libraries),
         }
         with self._state.transaction():
             self._state.put(KIND, identity, document)

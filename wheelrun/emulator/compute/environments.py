@@ -37,7 +37,10 @@ def identity(library: Library) -> str:
 def described(library: Library) -> str:
     """Return a library as the service names it in messages: `whl: "/Workspace/a.whl"`."""
     ((kind, value),) = library.items()
-    return f"{kind}: {json.dumps(value) if isinstance(value, str) else json.dumps(dict(value))}"
+    if isinstance(value, str):
+        return f'{kind}: "{value}"'
+    fields = "".join(f'  {name}: "{text}"\n' for name, text in value.items())
+    return masked(f"{kind} {{\n{fields}}}", {})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,15 +49,18 @@ class Environment:
 
     Attributes:
         state: What the emulator remembers.
+        cluster_id: The cluster.
         folder: Where it is made.
         preinstalled: What it has from the beginning.
         installed: The identity of each library that it has, and what went wrong with it, empty if nothing.
     """
 
     state: State
+    cluster_id: str
     folder: Path
     preinstalled: Preinstalled
     installed: dict[str, str] = field(default_factory=dict)
+    _lines: list[str] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -94,8 +100,8 @@ class Environment:
                 self.installed[key] = self._install(library, stop)
                 if self.installed[key]:
                     raise LibraryError(
-                        f"Library installation failed for library due to user error for {described(library)}. "
-                        f"Error messages:\n{self.installed[key]}"
+                        f"Library installation failed for library due to user error for {described(library)}\n"
+                        f" Error messages:\n{self.installed[key]}"
                     )
 
     def _install(self, library: Library, stop: Stop) -> str:
@@ -118,7 +124,7 @@ class Environment:
         return self._pip(words, environ, stop)
 
     def install_lines(self, lines: Sequence[str], stop: Stop) -> None:
-        """Install what a serverless environment depends on, all at once.
+        """Install what a serverless environment depends on, all at once and once only.
 
         Args:
             lines: Lines as a requirements file has them; paths may be in the workspace or a volume.
@@ -127,10 +133,14 @@ class Environment:
         Raises:
             LibraryError: it cannot be installed; the message has uv's words.
         """
-        file = self.folder / "dependencies.txt"
-        file.write_text("".join(f"{paths.rewritten(self.state, line)}\n" for line in lines), encoding="utf-8")
-        if lines and (problem := self._pip(["-r", str(file)], {}, stop)):
-            raise LibraryError(f"Failed to install the environment's dependencies. Error messages:\n{problem}")
+        with self._lock:
+            if not lines or self._lines == list(lines):
+                return
+            file = self.folder / "dependencies.txt"
+            file.write_text("".join(f"{paths.rewritten(self.state, line)}\n" for line in lines), encoding="utf-8")
+            if problem := self._pip(["-r", str(file)], {}, stop):
+                raise LibraryError(f"Failed to install the environment's dependencies. Error messages:\n{problem}")
+            self._lines = list(lines)
 
     def _local(self, file: Path) -> Path:
         """Return a requirements file in which paths that tasks know are those of this machine."""
@@ -157,4 +167,8 @@ class Environment:
         if ended.code == 0:
             return ""
         text = paths.shown(self.state, masked(output, environ))
-        return re.sub(r"(?m)^Using Python .*\n", "", text).strip() or "The installation was stopped."
+        words = re.sub(r"(?m)^Using Python .*\n", "", text).strip() or "The installation was stopped."
+        return (
+            f"Library installation attempted on the driver node of cluster {self.cluster_id} and failed. "
+            f"Error code: DRIVER_LIBRARY_INSTALLATION_FAILURE. Error message: {words}"
+        )

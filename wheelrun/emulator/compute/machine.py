@@ -28,6 +28,10 @@ DISK = "/local_disk0"
 """Where tasks see the cluster's own disk."""
 
 _GRACE = 8.0  # seconds that a task's processes have after SIGTERM; all are gone within ten
+_REWRITTEN = (
+    "emulator: nothing can be mounted at /Workspace, /Volumes and /dbfs on this machine, and paths there in the task's "
+    "parameters are those of the emulator's folders instead"
+)
 _UNREADABLE = "Cannot read the python file {}. Please check driver logs for more details."
 
 
@@ -64,7 +68,12 @@ class Machine:
     environment: Environment = field(init=False)
 
     def __post_init__(self) -> None:
-        self.environment = Environment(state=self.state, folder=self.folder / "python", preinstalled=self.preinstalled)
+        self.environment = Environment(
+            state=self.state,
+            cluster_id=self.cluster_id,
+            folder=self.folder / "python",
+            preinstalled=self.preinstalled,
+        )
 
     @property
     def disk(self) -> str:
@@ -100,15 +109,22 @@ class Machine:
         Raises:
             LibraryError: one cannot be installed.
         """
-        self.environment.install(libraries, lambda: stop() or self.down.is_set())
+        self.environment.install_lines((self.spec.get("environment") or {}).get("dependencies") or [], stop)
+        self.environment.install(libraries, stop)
 
     def execute(self, work: Work, stop: Callable[[], bool]) -> Outcome:
         """Install a task's libraries and run it until it ends."""
+
+        def ends() -> bool:
+            return stop() or self.down.is_set()
+
         with self._idle:
+            if self.down.is_set():
+                return Outcome(result="INTERNAL_ERROR", code="CLUSTER_ERROR", message="The cluster was terminated.")
             self.busy += 1
         try:
-            self.install(work.libraries, stop)
-            outcome = self._run(work, lambda: stop() or self.down.is_set())
+            self.install(work.libraries, ends)
+            outcome = self._run(work, ends)
         except LibraryError as error:
             outcome = Outcome(result="INTERNAL_ERROR", code="LIBRARY_INSTALLATION_ERROR", message=error.message)
         except ClusterError as error:
@@ -130,6 +146,10 @@ class Machine:
             seen = paths.named(self.state, real) if self.mounts else str(real)
             task = {"spark_python_task": {**task["spark_python_task"], "python_file": seen}}
         work.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.mounts:
+            for name in ("stderr", "output"):
+                with (work.folder / name).open("a", encoding="utf-8") as stream:
+                    stream.write(f"{_REWRITTEN}\n")
         return ended(run(self._order(work, task), stop))
 
     def _order(self, work: Work, task: Mapping[str, Any]) -> Order:
@@ -161,6 +181,7 @@ class Machine:
             "PYSPARK_DRIVER_PYTHON": python,
             "HOME": str(Path(self.disk, "home")),
             "TMPDIR": str(Path(self.disk, "tmp")),
+            "SPARK_LOCAL_DIRS": str(Path(self.disk, "tmp")),
             **self._environ,
             **values,
             "PATH": f"{Path(python).parent}{os.pathsep}{self._environ['PATH']}",
@@ -170,8 +191,8 @@ class Machine:
 
     def remove(self) -> None:
         """End the tasks on it and remove its folder."""
-        self.down.set()
         with self._idle:
+            self.down.set()
             self._idle.wait_for(lambda: self.busy == 0)
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,0 +1,193 @@
+"""Runs on an emulated Databricks workspace: what they cost, what becomes of them, what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from wheelrun.errors import ClusterError, ConfigurationError, UsageError
+from wheelrun.states import RunState as S
+
+
+def states(run):
+    return {step.name: step.state for step in run.record.steps}
+
+
+@pytest.mark.parametrize("target", ["there", "volume", "new", "serverless", "home"])
+def test_each_kind_of_compute_and_root(client, target):
+    run = client.submit("jobs:add", {"n": 4}, target=target)
+    assert run.result(timeout=120) == 5
+    assert run.record.url.startswith("http://127.0.0.1")
+    assert run.record.metadata["bytes_sent"] > 0
+
+
+def test_an_unchanged_submission_sends_nothing_and_makes_four_calls(client, another, workspace):
+    client.submit("jobs:add", target="home").wait(timeout=120)
+    again = another()
+    again.targets()
+    workspace.calls()
+    run = again.submit("jobs:add", target="home")
+    calls = [call for call in workspace.calls() if "/.well-known/" not in call]
+    assert run.record.metadata["bytes_sent"] == 0
+    assert [call.split("/")[-1] if "import-file" not in call else "import-file" for call in calls] == [
+        "list",
+        "mkdirs",
+        "import-file",
+        "submit",
+    ]
+    run.wait(timeout=120)
+
+
+def test_a_look_is_one_call_whatever_the_number_of_tasks(client, workspace, tmp_path):
+    gate = tmp_path / "gate"
+    run = client.submit("jobs:chain", {"gate": str(gate)}, target="there")
+    while run.status().steps[1].state is not S.RUNNING:
+        pass
+    workspace.calls()
+    for _ in range(5):
+        run.status()
+    assert workspace.calls() == ["GET /api/2.2/jobs/runs/get"] * 5
+    gate.touch()
+    assert run.wait(timeout=120).state is S.SUCCEEDED
+
+
+def test_one_job_serves_all_runs_of_a_pipeline(client, workspace, tmp_path):
+    gate = tmp_path / "gate"
+    gate.touch()
+    runs = [client.submit("jobs:chain", {"gate": str(gate), "n": n}, target="there") for n in (1, 2)]
+    assert [run.result(timeout=120) for run in runs] == [[1, "second"], [2, "second"]]
+    assert [run.record.metadata["job_was"] for run in runs] == ["created", "unchanged"]
+    (project,) = {client.root}
+    (project / "jobs.py").write_text((project / "jobs.py").read_text() + "\n# changed\n")
+    run = client.submit("jobs:chain", {"gate": str(gate)}, target="there")
+    assert run.record.metadata["job_was"] == "reset"
+    assert run.record.metadata["job"] == runs[0].record.metadata["job"]
+    assert run.result(timeout=120) == [1, "second"]
+    job = workspace.client.jobs.get(runs[0].record.metadata["job"])
+    assert job.settings.tags["wheelrun"] == "submitted"
+    assert [task.task_key for task in job.settings.tasks] == ["first", "second"]
+
+
+def test_a_job_that_somebody_changed_is_set_right(client, workspace, tmp_path):
+    gate = tmp_path / "gate"
+    gate.touch()
+    first = client.submit("jobs:chain", {"gate": str(gate)}, target="there")
+    first.wait(timeout=120)
+    from databricks.sdk.service.jobs import JobSettings
+
+    workspace.client.jobs.update(first.record.metadata["job"], new_settings=JobSettings(max_concurrent_runs=1))
+    second = client.submit("jobs:chain", {"gate": str(gate)}, target="there")
+    assert second.record.metadata["job_was"] == "reset"
+    second.wait(timeout=120)
+
+
+def test_conditions_are_the_services_own(client):
+    run = client.submit("jobs:branches", target="there")
+    record = run.wait(timeout=180)
+    assert states(run) == {
+        "begins": S.SUCCEEDED,
+        "fails": S.FAILED,
+        "waits_for_it": S.SKIPPED,
+        "tells": S.SUCCEEDED,
+        "tells_of_nothing": S.SKIPPED,
+        "after": S.SUCCEEDED,
+    }
+    assert record.error.message == "step 'fails' failed: no luck"
+    assert record.error.type == "ValueError"
+
+
+def test_resume_repairs_the_services_run(client, another, workspace, tmp_path):
+    gate = tmp_path / "gate"
+    run = client.submit("jobs:chain", {"gate": str(gate), "n": 7}, target="there")
+    while run.status().steps[1].state is not S.RUNNING:
+        pass
+    assert run.cancel().state is S.CANCELLED
+    gate.touch()
+    for _ in range(1):
+        resumed = another().resume(run.id)
+        assert resumed.result(timeout=120) == [7, "second"]
+    assert resumed.record.metadata["service_run"] == run.record.metadata["service_run"]
+    native = workspace.client.jobs.get_run(resumed.record.metadata["service_run"], include_history=True)
+    assert len(native.repair_history) == 2
+    assert {each.name: each.value for each in native.job_parameters}["run_id"] == run.id
+
+
+def test_a_run_is_repaired_again_and_again(client, tmp_path):
+    gate = tmp_path / "gate"
+    run = client.submit("jobs:chain", {"gate": str(gate)}, target="there")
+    for _ in range(2):
+        while run.status().steps[1].state is not S.RUNNING:
+            pass
+        run.cancel()
+        run = client.resume(run.id)
+    gate.touch()
+    assert run.result(timeout=120) == [1, "second"]
+
+
+def test_a_secret_of_the_workspace_reaches_the_run(client, workspace):
+    secrets = workspace.client.secrets
+    secrets.create_scope("shop")
+    secrets.put_secret("shop", "key", string_value="s3cr3t-v4lue")
+    for target in ("new", "there"):
+        run = client.submit("jobs:show", {"name": "MY_TOKEN"}, target=target, env={"MY_TOKEN": "{{secrets/shop/key}}"})
+        assert run.result(timeout=120) == "s3cr3t-v4lue"
+        again = client.rerun(run.id)
+        assert again.result(timeout=120) == "s3cr3t-v4lue"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["größer, 日本, 🎉", "x" * 50_000, "{{job.run_id}} and {{secrets/a/b}}"],
+    ids=["letters", "long", "braces"],
+)
+def test_parameters_travel_by_file_as_they_are(client, words):
+    assert client.submit("jobs:text", {"words": words}, target="there").result(timeout=120) == words
+
+
+def test_a_name_of_any_length_is_taken(client):
+    run = client.submit("jobs:add", target="there", name="ß" + "x" * 5000)
+    assert run.result(timeout=120) == 2
+
+
+def test_an_unknown_cluster_is_told_before_anything_is_recorded(client):
+    with pytest.raises(ConfigurationError, match="cluster 'nowhere' cannot be used") as error:
+        client.submit("jobs:add", target="there", options={"existing_cluster_id": "nowhere"})
+    assert "databricks clusters list" in error.value.hint
+    assert client.runs() == []
+
+
+def test_an_expired_or_wrong_token_is_told_before_anything_is_recorded(client, monkeypatch):
+    monkeypatch.setenv("DATABRICKS_TOKEN", "dapiwrong")
+    with pytest.raises(ConfigurationError, match="does not accept the token"):
+        client.submit("jobs:add", target="home")
+    assert client.runs() == []
+
+
+def test_no_workspace_is_told_before_anything_is_recorded(client, monkeypatch, environ, tmp_path):
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.delenv("DATABRICKS_HOST")
+    with pytest.raises(ConfigurationError, match="no Databricks workspace is named"):
+        client.submit("jobs:add", target="home")
+    assert client.runs() == []
+
+
+def test_a_wheel_for_another_python_is_told_before_anything_is_recorded(client):
+    (client.root / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.12"\n')
+    with pytest.raises(ConfigurationError, match=r"runs Python 3.11.11, and shop needs >=3.12"):
+        client.submit("jobs:add", target="new")
+    assert client.runs() == []
+
+
+def test_a_cluster_that_cannot_be_is_told_once(client):
+    with pytest.raises(ClusterError) as error:
+        client.submit(
+            "jobs:add", target="new", options={"cluster": {"spark_version": "1.0.x-scala2.12", "node_type_id": "x"}}
+        )
+    assert "1.0.x-scala2.12" in error.value.message
+    (run,) = client.runs()
+    assert run.state is S.FAILED
+
+
+def test_a_parameter_that_does_not_fit_reaches_no_workspace(client, workspace):
+    with pytest.raises(UsageError):
+        client.submit("jobs:add", {"n": "x"}, target="there")
+    assert not [call for call in workspace.calls() if "jobs" in call]

@@ -1,0 +1,1 @@
+"""Runs as jobs of a Databricks workspace. Only `api` imports the official client, and only when it is needed."""
