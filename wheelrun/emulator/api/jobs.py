@@ -88,7 +88,7 @@ class Jobs:
         """Forget a job; its runs end."""
         del version
         self._book.delete(fields["job_id"])
-        self._engine.cancel_all(fields["job_id"], queued=True)
+        self._engine.cancel_all(fields["job_id"])
         return {}
 
     def get(self, version: str, fields: dict[str, Any]) -> Answer:

@@ -162,12 +162,12 @@ class Runs:
     def cancel_all(self, version: str, fields: dict[str, Any]) -> Answer:
         """Cancel the runs of a job, or all that are queued."""
         del version
-        job_id, queued = fields.get("job_id"), fields.get("all_queued_runs", False)
-        if job_id is None and not queued:
+        job_id = fields.get("job_id")
+        if job_id is None and not fields.get("all_queued_runs"):
             raise ApiError("INVALID_PARAMETER_VALUE", "Either job_id or all_queued_runs must be specified.")
         if job_id is not None:
             self._engine.jobs.get(job_id)
-        self._engine.cancel_all(job_id, queued=queued)
+        self._engine.cancel_all(job_id)
         return {}
 
     def repair(self, version: str, fields: dict[str, Any]) -> Answer:

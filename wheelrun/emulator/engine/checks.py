@@ -28,6 +28,7 @@ _KEY = re.compile(r"[\w-]+", re.ASCII)
 _PARAMETER = re.compile(r"[\w.-]+", re.ASCII)
 _COMPUTE = ("existing_cluster_id", "new_cluster", "job_cluster_key", "environment_key")
 _UNSUPPORTED = ("continuous", "triggers", "git_source", "environment_variables")
+_UNSUPPORTED_OF_TASKS = ("compute", "environment_variables_key")
 _ASCII_ONLY = ("python_params", "spark_submit_params")
 
 
@@ -158,6 +159,9 @@ def _check_task(
         _refuse(f"Task '{key}' must have exactly one kind of task, not {', '.join(kinds) or 'none'}.")
     if kinds[0] not in given.KINDS:
         _refuse(f"Task '{key}': a {kinds[0]} is not run by this emulator.")
+    for name in _UNSUPPORTED_OF_TASKS:
+        if task.get(name):
+            _refuse(f"Task '{key}': {name} is not supported by this emulator.")
     if task.get("max_retries", 0) < -1:
         _refuse(f"Task '{key}': max_retries must be -1 or more.")
     for name in ("timeout_seconds", "min_retry_interval_millis"):

@@ -73,6 +73,8 @@ class Engine:
             ApiError: the run that the token stands for was deleted.
         """
         with self.lock:
+            if self._closing:
+                raise ApiError("TEMPORARILY_UNAVAILABLE", "The emulator is being stopped.")
             known = None if order.token is None else self.records.of_token(order.token)
             if known is not None:
                 if self.records.run(known) is None:
@@ -141,12 +143,13 @@ class Engine:
             if conductor is not None:
                 conductor.cancel_task(attempt)
 
-    def cancel_all(self, job_id: int | None, *, queued: bool) -> None:
-        """Cancel the runs of a job, or of all jobs; those that wait in the queue, too, or only those without a job."""
+    def cancel_all(self, job_id: int | None) -> None:
+        """Cancel the runs of a job; without one, all runs that wait in a queue."""
         with self.lock:
             waiting = [run for key, runs in self._waiting.items() if job_id in {None, key} for run in runs]
             active = [] if job_id is None else list(self._of_job.get(job_id, ()))
-            for run_id in [*(waiting if queued or job_id is not None else ()), *active]:
+            # none that waits is to take the place of one that ends
+            for run_id in [*waiting, *active]:
                 self.cancel(run_id)
 
     def watch(self, run_id: int, ended: Callable[[Ending], None]) -> None:
@@ -215,8 +218,12 @@ class Engine:
         self._of_job.setdefault(run.job_id, set()).add(run.run_id)
         conductor.start()
 
-    def _has_ended(self, run: JobRun, ending: Ending) -> None:
+    def _has_ended(self, run: JobRun) -> None:
+        ending = run.latest.ending
+        assert ending is not None
         with self.lock:
+            # who sees that it has ended finds its place free
+            self.records.save(run)
             del self._active[run.run_id]
             self._of_job[run.job_id].discard(run.run_id)
             watchers = self._watchers.pop(run.run_id, [])

@@ -99,7 +99,8 @@ def test_lists_that_are_refused(scripted, query):
 
 def test_250_tasks_in_pages(scripted, script):
     tasks = made(*(script(f"t{number}") for number in range(250)))
-    clusters = [jobs.JobCluster(f"c{number}", ClusterSpec(num_workers=1)) for number in range(100)]
+    spec = ClusterSpec(spark_version="16.4.x-scala2.12", node_type_id="i3.xlarge", num_workers=1)
+    clusters = [jobs.JobCluster(f"c{number}", spec) for number in range(100)]
     job_id = scripted.jobs.create(name="many", tasks=tasks, job_clusters=clusters).job_id
     settings = scripted.jobs.get(job_id).settings
     assert [task.task_key for task in settings.tasks] == [task.task_key for task in tasks]

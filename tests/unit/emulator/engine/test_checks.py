@@ -112,6 +112,7 @@ def test_what_can_be_a_job(settings):
         ({"parameters": [{"name": "p q", "default": ""}]}, "Invalid job parameter 'p q'"),
         (job(task(value={**WHEEL, "parameters": ["a"], "named_parameters": {"a": ""}})), "only one of parameters and"),
         (job(task("a", "spark_python_task", {"python_file": "f", "source": "GIT"})), "files of Git repositories"),
+        (job(task(environment_variables_key="v")), "environment_variables_key is not supported"),
         (job(task(max_retries=-2)), "max_retries must be -1 or more"),
         (job(task(min_retry_interval_millis=-1)), "min_retry_interval_millis must not be negative"),
         (job({**CONDITION, "max_retries": 1}), "a condition task does not support retries"),

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import threading
 import time
 
 import pytest
 
+from wheelrun.emulator.compute import Outcome
 from wheelrun.emulator.engine import endings
 from wheelrun.emulator.engine.orders import Order
 from wheelrun.emulator.errors import ApiError
@@ -158,6 +160,27 @@ def test_a_run_is_cancelled(bench, script, until):
     assert bench.done(run_id).latest.ending == endings.CANCELED
 
 
+def test_a_cancelled_run_tries_nothing_again(bench, script, until, monkeypatch):
+    """Neither a task that was being stopped for its timeout when the run was cancelled."""
+    stopping, let_go = threading.Event(), threading.Event()
+
+    def slow_to_stop(_, work, stop):
+        stop.wait(30)
+        stopping.set()
+        let_go.wait(30)
+        return Outcome(result="CANCELED", code="CANCELED")
+
+    monkeypatch.setattr(bench.compute, "execute", slow_to_stop)
+    run_id = bench.once(script("a", timeout_seconds=1, max_retries=-1, retry_on_timeout=True))
+    assert stopping.wait(30)
+    bench.engine.cancel(run_id)
+    # what is posted after a cancellation is done after it
+    until(lambda: bench.engine._active[run_id]._why is not None)
+    let_go.set()
+    assert bench.results(run_id) == {"a": "CANCELED"}
+    assert len(bench.engine.records.attempts(run_id)) == 1
+
+
 def test_a_task_is_cancelled(bench, script, until):
     run_id = bench.once(
         script("a", SLEEP),
@@ -256,14 +279,38 @@ def test_a_run_too_many_is_skipped_without_a_queue(bench, script):
         bench.done(run_id)
 
 
+def test_a_run_that_has_ended_makes_room_at_once(bench, script, until):
+    """Who sees the end can start another: it is seen no sooner than the place is free."""
+    job_id = bench.job(script("a"))
+    with bench.engine.lock:
+        run_id = bench.now(job_id)
+        conductor = bench.engine._active[run_id]
+        until(lambda: bench.engine.records.run(run_id).latest.life == "TERMINATING")
+        conductor._thread.join(0.2)  # it waits for the lock
+        assert bench.engine.records.run(run_id).active
+    assert bench.done(run_id).latest.ending == endings.SUCCESS
+    assert bench.done(bench.now(job_id)).latest.ending == endings.SUCCESS
+
+
 def test_a_run_in_the_queue_can_be_cancelled(bench, script):
     job_id = bench.job(script("a", SLEEP), queue={"enabled": True})
     first, second = bench.now(job_id), bench.now(job_id)
     bench.engine.cancel(second)
     assert bench.done(second).latest.ending == endings.CANCELED
     assert bench.results(second) == {"a": "CANCELED"}
-    bench.engine.cancel_all(job_id, queued=False)
+    bench.engine.cancel_all(job_id)
     assert bench.done(first).latest.ending == endings.CANCELED
+
+
+def test_all_that_waits_can_be_cancelled(bench, script):
+    jobs = [bench.job(script("a", SLEEP), queue={"enabled": True}) for _ in range(2)]
+    active, waiting = [bench.now(job_id) for job_id in jobs], [bench.now(job_id) for job_id in jobs]
+    bench.engine.cancel_all(None)
+    assert [bench.done(run_id).latest.ending for run_id in waiting] == [endings.CANCELED] * 2
+    assert all(bench.engine.records.run(run_id).active for run_id in active)
+    for job_id in jobs:
+        bench.engine.cancel_all(job_id)
+    assert [bench.done(run_id).latest.ending for run_id in active] == [endings.CANCELED] * 2
 
 
 def test_clusters_are_shared_within_a_run_and_end_with_it(bench, script):
