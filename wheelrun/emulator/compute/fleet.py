@@ -104,7 +104,11 @@ class Fleet:
             self._clusters.terminated(cluster_id, "INVALID_ARGUMENT", "CLIENT_ERROR", machine.problem)
             self._forget(cluster_id, machine)
         elif not machine.down.is_set():
-            self._clusters.change(cluster_id, state="RUNNING", state_message=remarks(machine.spec))
+            self._clusters.change(
+                cluster_id,
+                state="RUNNING",
+                state_message=remarks(machine.spec, mounts=machine.mounts, master=machine.master),
+            )
 
     def install(self, machine: Machine, libraries: Sequence[Library]) -> None:
         """Install libraries, each by itself: what goes wrong is in the list of the cluster's environment."""
@@ -208,16 +212,14 @@ def mounts_work(state: State) -> bool:
             return False
 
 
-def remarks(spec: Mapping[str, Any]) -> str:
+def remarks(spec: Mapping[str, Any], *, mounts: bool, master: str | None) -> str:
     """Say what a cluster has that is not as it was asked for, empty if there is nothing."""
     runtime = runtime_of(spec.get("spark_version", ""))
     ignored = [name for name in _NOT_DONE if spec.get(name)]
-    return ". ".join(
-        filter(
-            None,
-            [
-                difference(runtime) if runtime else "",
-                f"The emulator does not do anything about {' and '.join(ignored)}" if ignored else "",
-            ],
-        )
-    )
+    found = [
+        difference(runtime) if runtime else "",
+        f"The emulator does not do anything about {' and '.join(ignored)}" if ignored else "",
+        "" if mounts else "Nothing can be mounted here: paths in parameters are rewritten",
+        f"Executors on {master} do not see /Workspace, /Volumes and /dbfs" if master else "",
+    ]
+    return ". ".join(filter(None, found))

@@ -218,8 +218,12 @@ class Engine:
         self._of_job.setdefault(run.job_id, set()).add(run.run_id)
         conductor.start()
 
-    def _has_ended(self, run: JobRun, ending: Ending) -> None:
+    def _has_ended(self, run: JobRun) -> None:
+        ending = run.latest.ending
+        assert ending is not None
         with self.lock:
+            # who sees that it has ended finds its place free
+            self.records.save(run)
             del self._active[run.run_id]
             self._of_job[run.job_id].discard(run.run_id)
             watchers = self._watchers.pop(run.run_id, [])

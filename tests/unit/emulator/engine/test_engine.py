@@ -279,6 +279,19 @@ def test_a_run_too_many_is_skipped_without_a_queue(bench, script):
         bench.done(run_id)
 
 
+def test_a_run_that_has_ended_makes_room_at_once(bench, script, until):
+    """Who sees the end can start another: it is seen no sooner than the place is free."""
+    job_id = bench.job(script("a"))
+    with bench.engine.lock:
+        run_id = bench.now(job_id)
+        conductor = bench.engine._active[run_id]
+        until(lambda: bench.engine.records.run(run_id).latest.life == "TERMINATING")
+        conductor._thread.join(0.2)  # it waits for the lock
+        assert bench.engine.records.run(run_id).active
+    assert bench.done(run_id).latest.ending == endings.SUCCESS
+    assert bench.done(bench.now(job_id)).latest.ending == endings.SUCCESS
+
+
 def test_a_run_in_the_queue_can_be_cancelled(bench, script):
     job_id = bench.job(script("a", SLEEP), queue={"enabled": True})
     first, second = bench.now(job_id), bench.now(job_id)
