@@ -84,14 +84,18 @@ class Fleet:
         self.background(lambda: self._booted(cluster_id, machine))
 
     def _booted(self, cluster_id: str, machine: Machine) -> None:
+        machine.problem = "The cluster could not be started."  # until it is
         try:
             machine.boot()
             self.install(machine, self._clusters.get(cluster_id)["libraries"])
+            machine.problem = ""
         except (ApiError, WheelrunError, OSError) as error:
             machine.problem = str(error)
         finally:
-            self._announce(cluster_id, machine)
-            machine.ready.set()
+            try:
+                self._announce(cluster_id, machine)
+            finally:
+                machine.ready.set()
 
     def _announce(self, cluster_id: str, machine: Machine) -> None:
         """Remember whether a cluster has started."""
@@ -100,7 +104,11 @@ class Fleet:
             self._clusters.terminated(cluster_id, "INVALID_ARGUMENT", "CLIENT_ERROR", machine.problem)
             self._forget(cluster_id, machine)
         elif not machine.down.is_set():
-            self._clusters.change(cluster_id, state="RUNNING", state_message=remarks(machine.spec))
+            self._clusters.change(
+                cluster_id,
+                state="RUNNING",
+                state_message=remarks(machine.spec, mounts=machine.mounts, master=machine.master),
+            )
 
     def install(self, machine: Machine, libraries: Sequence[Library]) -> None:
         """Install libraries, each by itself: what goes wrong is in the list of the cluster's environment."""
@@ -114,14 +122,20 @@ class Fleet:
         Raises:
             ApiError: there is none, or it cannot start.
         """
-        while not stop() and not self.closing.is_set():
+
+        def waits() -> bool:
+            return not stop() and not self.closing.is_set()
+
+        while waits():
             machine = self._found(cluster_id)
-            if machine is None or machine.down.is_set():
-                self.closing.wait(_LOOK)
-            elif machine.ready.wait(_LOOK):
+            while machine is not None and waits() and not machine.ready.wait(_LOOK):
+                pass
+            if machine is not None and machine.ready.is_set():
                 if machine.problem:
                     raise ApiError("INVALID_STATE", machine.problem)
-                return machine
+                if not machine.down.is_set():
+                    return machine
+            self.closing.wait(_LOOK)
         return None
 
     def _found(self, cluster_id: str) -> Machine | None:
@@ -198,16 +212,14 @@ def mounts_work(state: State) -> bool:
             return False
 
 
-def remarks(spec: Mapping[str, Any]) -> str:
+def remarks(spec: Mapping[str, Any], *, mounts: bool, master: str | None) -> str:
     """Say what a cluster has that is not as it was asked for, empty if there is nothing."""
     runtime = runtime_of(spec.get("spark_version", ""))
     ignored = [name for name in _NOT_DONE if spec.get(name)]
-    return ". ".join(
-        filter(
-            None,
-            [
-                difference(runtime) if runtime else "",
-                f"The emulator does not do anything about {' and '.join(ignored)}" if ignored else "",
-            ],
-        )
-    )
+    found = [
+        difference(runtime) if runtime else "",
+        f"The emulator does not do anything about {' and '.join(ignored)}" if ignored else "",
+        "" if mounts else "Nothing can be mounted here: paths in parameters are rewritten",
+        f"Executors on {master} do not see /Workspace, /Volumes and /dbfs" if master else "",
+    ]
+    return ". ".join(filter(None, found))

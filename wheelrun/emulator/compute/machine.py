@@ -77,8 +77,8 @@ class Machine:
 
     @property
     def disk(self) -> str:
-        """The path of its own disk, as tasks see it."""
-        return DISK if self.mounts else str(self.folder / "disk")
+        """The path of its own disk, as tasks see it; executors elsewhere see nothing that is mounted for a task."""
+        return DISK if self.mounts and self.master is None else str(self.folder / "disk")
 
     def boot(self) -> None:
         """Make what tasks need.

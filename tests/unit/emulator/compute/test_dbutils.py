@@ -107,10 +107,3 @@ client = WorkspaceClient()
 print(client.config.host, client.config.authenticate()["Authorization"])
 """
     assert run(bench, code) == ["http://127.0.0.1:9 Bearer token"]
-
-
-def test_outside_of_a_task():
-    from wheelrun.emulator.driver.dbruntime.dbutils import DBUtils
-
-    with pytest.raises(RuntimeError, match="in the process of a task only"):
-        DBUtils().fs.ls("/")

@@ -122,3 +122,12 @@ def test_nothing_starts_once_it_is_closed(bench):
 def test_it_says_what_it_does_not_do(bench):
     cluster = bench.existing(docker_image={"url": "x"})
     assert "does not do anything about docker_image" in bench.until(cluster, "RUNNING")["state_message"]
+
+
+def test_an_existing_cluster_that_cannot_start_fails_its_task(bench):
+    cluster = bench.existing(spark_env_vars={"MINE": "{{secrets/s/none}}"})
+    bench.until(cluster, "TERMINATED")
+    outcome = bench.run(cluster, "")
+    assert (outcome.code, outcome.message) == ("CLUSTER_ERROR", "Secret does not exist with scope: s and key: none")
+    starting = [event for event in bench.compute.clusters.events(cluster) if event["type"] == "STARTING"]
+    assert len(starting) == 1
