@@ -43,7 +43,7 @@ class Conductor:
     ) -> None:
         self._means = means
         self._run = run
-        self._graph = graph.without(key for key, one in attempts.items() if one.ending == endings.DISABLED)
+        self._graph = graph.without(key for key, one in attempts.items() if one.ending == endings.NOT_SELECTED)
         self._ended = ended
         self._loop = Loop()
         self._why: Ending | None = None
@@ -150,11 +150,11 @@ class Conductor:
     def _finished(self) -> Ending:
         self._save(life=endings.TERMINATING)
         self._clusters.release()
+        ended = {key: one.ending for key, one in self._last.items() if one.ending and one.ending.result != "DISABLED"}
         return self._why or endings.of_tasks(
             [
-                (key, one.ending, not self._graph.downstream[key])
-                for key, one in self._last.items()
-                if one.ending is not None and one.ending != endings.DISABLED
+                (key, ending, not any(below in ended for below in self._graph.downstream[key]))
+                for key, ending in ended.items()
             ]
         )
 

@@ -181,8 +181,7 @@ class Engine:
     def _attempts(self, run: JobRun, tasks: Sequence[Mapping[str, Any]]) -> list[Attempt]:
         made = []
         for task in tasks:
-            run_id = self.records.new_id()
-            off = task.get("disabled", False) or (run.only is not None and task["task_key"] not in run.only)
+            run_id, ending = self.records.new_id(), _left_out(run, task)
             made.append(
                 Attempt(
                     run_id=run_id,
@@ -191,8 +190,8 @@ class Engine:
                     key=task["task_key"],
                     original=run_id,
                     task=task,
-                    life=endings.TERMINATED if off else endings.BLOCKED,
-                    ending=endings.DISABLED if off else None,
+                    life=endings.BLOCKED if ending is None else ending.life,
+                    ending=ending,
                 )
             )
         return made
@@ -269,6 +268,12 @@ class Engine:
         for job_id in list(self._waiting):
             with contextlib.suppress(ApiError):
                 self._next(job_id)
+
+
+def _left_out(run: JobRun, task: Mapping[str, Any]) -> Ending | None:
+    if run.only is not None and task["task_key"] not in run.only:
+        return endings.NOT_SELECTED
+    return endings.DISABLED if task.get("disabled") else None
 
 
 def _queued(run: JobRun) -> str:

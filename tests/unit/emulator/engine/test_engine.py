@@ -69,10 +69,21 @@ def test_tasks_for_the_case_of_a_failure(bench, script):
     assert bench.done(run_id).latest.ending == endings.WITH_FAILURES
 
 
-def test_disabled_tasks_are_in_nobodys_way(bench, script):
-    run_id = bench.once(script("a"), script("b", FAIL, after=["a"], disabled=True), script("c", after=["b"]))
-    assert bench.results(run_id) == {"a": "SUCCESS", "b": "DISABLED", "c": "SUCCESS"}
+def test_disabled_tasks_and_what_needs_them_do_not_run(bench, script):
+    run_id = bench.once(
+        script("a"),
+        script("b", FAIL, after=["a"], disabled=True),
+        script("c", after=["b"]),
+        script("d", after=["b"], run_if="ALL_DONE"),
+    )
+    assert bench.results(run_id) == {"a": "SUCCESS", "b": "DISABLED", "c": "DISABLED", "d": "SUCCESS"}
     assert bench.done(run_id).latest.ending == endings.SUCCESS
+
+
+def test_a_failure_before_a_disabled_task_is_one(bench, script):
+    run_id = bench.once(script("a", FAIL), script("b", after=["a"], disabled=True))
+    assert bench.results(run_id) == {"a": "FAILED", "b": "DISABLED"}
+    assert bench.done(run_id).latest.ending.result == "FAILED"
 
 
 def test_only_some_tasks_of_a_job(bench, script):
