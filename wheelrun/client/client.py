@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ class Prepared:
     request: Request
     build: BuildResult
     deployment: Deployment
-    stack: Stack
-    orchestrator: BaseOrchestrator
+    stack: Stack = field(repr=False)
+    orchestrator: BaseOrchestrator = field(repr=False)
 
 
 class Client(Workspace):

@@ -21,8 +21,8 @@ BUILT_IN: Mapping[str, str] = {
     "local": "wheelrun.orchestrators.local:LocalOrchestratorFlavor",
     "spark-connect": "wheelrun.orchestrators.connect:ConnectFlavor",
     "spark-submit": "wheelrun.orchestrators.submit:SubmitFlavor",
-    "databricks": "wheelrun.orchestrators.databricks.orchestrator:DatabricksFlavor",
     "spark-standalone": "wheelrun.orchestrators.standalone.orchestrator:StandaloneFlavor",
+    "databricks": "wheelrun.orchestrators.databricks.orchestrator:DatabricksFlavor",
 }
 
 

@@ -8,7 +8,7 @@ to do here is to run the step, and to leave what comes of it below the artifact 
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
+import functools
 import os
 import platform
 import time
@@ -21,13 +21,13 @@ from wheelrun.deployment import Deployment
 from wheelrun.errors import ConfigurationError, WheelrunError
 from wheelrun.runtime.entrypoint import BaseEntrypointConfiguration, open_deployment
 from wheelrun.runtime.events import Event, EventLog, fold, line, parse
-from wheelrun.runtime.execute import Execution, conclude
+from wheelrun.runtime.execute import Execution, conclude, warn
 from wheelrun.runtime.graph import Decision, decide
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.mirror import Mirror, history
 from wheelrun.runtime.own_streams import written_to
 from wheelrun.runtime.parts import task_key
-from wheelrun.runtime.task_surroundings import apply_conf, frames_of, set_environment
+from wheelrun.runtime.task_surroundings import Code, frames_of, make_ready, set_environment
 from wheelrun.states import ErrorInfo, RunState
 from wheelrun.step_settings import RunIf
 
@@ -90,7 +90,6 @@ class _Task(BaseEntrypointConfiguration):
 
     def _run_there(self, place: ArtifactRoot) -> RunState:
         deployment = self._deployment(place)
-        self._refuse_other_code(deployment)
         self._claim(place)
         set_environment(deployment.environment)
         mirror = Mirror(place, self.arguments["run_id"], self.task, frames_of(place.path))
@@ -145,15 +144,17 @@ class _Task(BaseEntrypointConfiguration):
         )
         mirror.fetch(deployment, steps)
         _wait_for_turn(own)
-        distribution = importlib.metadata.distribution(deployment.wheel.name) if deployment.wheel else None
+        code = Code.of(deployment, mirror.place, mirror.local.path / "code")
+        if code.archives:
+            warn(log, "another version of the project is installed on the cluster; this run has its own copy in front")
         execution = Execution(
             deployment=deployment,
             run_id=self.arguments["run_id"],
             root=mirror.local,
             log=log,
-            code=(Path(str(distribution.locate_file(""))),) if distribution else (),
+            code=code.folders,
             frames=mirror.frames,
-            ready=lambda: apply_conf(deployment.conf),
+            ready=functools.partial(make_ready, deployment.conf, code),
         )
         with contextlib.suppress(RepeatedByServiceError):
             self.execute(execution)
@@ -170,25 +171,6 @@ class _Task(BaseEntrypointConfiguration):
         while not paths.deployment.exists() and time.monotonic() < limit:
             time.sleep(0.5)
         return open_deployment(paths, self.arguments["deployment_id"])
-
-    def _refuse_other_code(self, deployment: Deployment) -> None:
-        """Refuse to run where another version of the project was installed in between.
-
-        Raises:
-            ConfigurationError: it was.
-        """
-        for wheel in (deployment.wheel, *deployment.also):
-            if wheel is None:
-                continue
-            try:
-                installed = importlib.metadata.version(wheel.name)
-            except importlib.metadata.PackageNotFoundError:
-                installed = "none"
-            if installed.lower() != wheel.version.lower():
-                raise ConfigurationError(
-                    f"{wheel.name} {wheel.version} was submitted, and {installed} is installed here",
-                    hint="another submission came in between: submit it again, or give it a cluster of its own",
-                )
 
     def _claim(self, place: ArtifactRoot) -> None:
         """Take this start of the run for the service's run that this task belongs to.

@@ -236,7 +236,12 @@ class DatabricksOrchestrator(WheeledOrchestrator):
     def scheduler(self) -> WorkspaceScheduler:
         """Return the target's schedules."""
         return WorkspaceScheduler(
-            jobs=Jobs(self.api), host=self.api.host, target=self.name, plan=self.plan, send=self.send
+            jobs=Jobs(self.api),
+            host=self.api.host,
+            target=self.name,
+            project=self._project(),
+            plan=self.plan,
+            send=self.send,
         )
 
     def plan(self, deployment: Deployment, stack: Stack, run_id: str, *, start: int = 1) -> Plan:
@@ -323,6 +328,15 @@ class DatabricksOrchestrator(WheeledOrchestrator):
     def _in_one(self) -> bool:
         """Whether all steps share one task."""
         return self.config.isolation == "pipeline"
+
+    def _project(self) -> str:
+        """Return the project's name, "" where there is none."""
+        from wheelrun.packaging.project import find_root, load_project
+
+        try:
+            return load_project(find_root(self.source_root)).name
+        except ConfigurationError:
+            return ""
 
     def _follow(self, run: RunHandle) -> Followed:
         if run.id not in self._runs:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from wheelrun.config import Stack
 from wheelrun.deployment import Deployment
 from wheelrun.errors import ConfigurationError
@@ -15,7 +17,7 @@ from wheelrun.orchestrators.databricks.requests import SCHEDULED, Plan, schedule
 from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.schedules import Cron, Schedule, Scheduled, named
 
-_NAME, _TARGET, _SOURCE = "wheelrun-name", "wheelrun-target", "wheelrun-source"
+_NAME, _TARGET, _PROJECT = "wheelrun-name", "wheelrun-target", "wheelrun-project"
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
@@ -45,12 +47,13 @@ def quartz(cron: Cron) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceScheduler:
-    """The schedules of a target in a workspace.
+    """The schedules of a project on a target in a workspace.
 
     Attributes:
         jobs: The workspace's jobs.
         host: Its address.
         target: The target's name.
+        project: The project's name; empty for all projects.
         plan: Makes a plan of a deployment for a run's id.
         send: Puts what a plan needs under an artifact root, for a run's id.
     """
@@ -58,6 +61,7 @@ class WorkspaceScheduler:
     jobs: Jobs
     host: str
     target: str
+    project: str
     plan: Callable[[Deployment, Stack, str], Plan]
     send: Callable[[Plan, Root, str], int]
 
@@ -72,15 +76,16 @@ class WorkspaceScheduler:
             "timezone_id": schedule.timezone,
             "pause_status": "PAUSED" if schedule.paused else "UNPAUSED",
         }
-        tags = {_NAME: plan.name, _TARGET: self.target, _SOURCE: source}
+        project = canonicalize_name(deployment.wheel.name) if deployment.wheel else ""
+        tags = {_NAME: plan.name, _TARGET: self.target, _PROJECT: project}
         job_id, _ = self.jobs.settle(scheduled_job(plan, source, table, tags))
         if now:
             self.jobs.run_now({"job_id": job_id, "idempotency_token": uuid.uuid4().hex, "queue": {"enabled": True}})
         return named(self.all(), str(job_id), self.target)
 
     def all(self) -> list[Scheduled]:
-        """Return the schedules that were set for this target, by their names."""
-        found = [self._scheduled(job) for job in self.jobs.own(SCHEDULED) if _tags(job).get(_TARGET) == self.target]
+        """Return the schedules that were set for this target and project, by their names."""
+        found = [self._scheduled(job) for job in self.jobs.own(SCHEDULED) if self._is_mine(_tags(job))]
         return sorted(found, key=lambda each: (each.name, int(each.id)))
 
     def pause(self, name: str, *, paused: bool) -> Scheduled:
@@ -96,6 +101,9 @@ class WorkspaceScheduler:
         found = named(self.all(), name, self.target)
         self.jobs.delete(int(found.id))
         return found
+
+    def _is_mine(self, tags: Mapping[str, str]) -> bool:
+        return tags.get(_TARGET) == self.target and canonicalize_name(self.project) in ("", tags.get(_PROJECT))
 
     def _scheduled(self, job: Mapping[str, Any]) -> Scheduled:
         schedule = job["settings"].get("schedule") or {}
