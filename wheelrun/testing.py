@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixtures `spark` and `wheelrun_local`, for the tests of projects that use wheelrun.
+"""The pytest plugin: the fixtures `spark`, `wheelrun_local` and `databricks_emulator`, for the tests of projects.
 
     def test_means(spark):
         days = spark.createDataFrame([("2015-01-01", 4.0), ("2015-01-02", 6.0)], ["day", "degrees"])
@@ -8,6 +8,10 @@
         run = wheelrun_local("pipelines.train:training", {"rate": 0.1})
         assert run.result()["rows"] == 1461
 
+    def test_job(databricks_emulator):
+        run = WorkspaceClient().jobs.submit(run_name="job", tasks=[...]).result()
+        assert run.state.result_state is RunResultState.SUCCESS
+
 pytest loads this module in every test run where wheelrun is installed, so it imports nothing but pytest; what the
 fixtures need is imported when they are used.
 """
@@ -16,8 +20,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import json
 import os
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +31,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
     from pyspark.sql import SparkSession
 
     from wheelrun.client import Client, Run
+    from wheelrun.emulator.state import State
 
 MASTER = "local[2]"
 """Spark's master in tests: two threads, so that what breaks between partitions breaks here."""
@@ -94,6 +102,126 @@ def wheelrun_local(
     runs = LocalRuns(home=home, project=request.config.rootpath, note=functools.partial(_note, request.node))
     yield runs
     runs.close()
+
+
+@pytest.fixture
+def databricks_emulator(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DatabricksEmulator]:
+    """A Databricks workspace on this machine that really runs jobs: `host`, `token`, `client()`, faults on demand.
+
+    Each test has a new one. While the test runs the variables `DATABRICKS_HOST` and `DATABRICKS_TOKEN` lead to it, so
+    that `WorkspaceClient()` is a client of it. Skips if what it needs is not installed.
+    """
+    from wheelrun.emulator.standing import INSTALL, missing
+
+    if names := missing():
+        pytest.skip(f"the emulator needs {', '.join(names)}: {INSTALL}")
+    from wheelrun.emulator.server import running
+
+    folder = tmp_path_factory.mktemp("databricks")
+    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
+        monkeypatch.delenv(name)
+    with running(folder / "emulator") as state:
+        monkeypatch.setenv("DATABRICKS_HOST", state.host)
+        monkeypatch.setenv("DATABRICKS_TOKEN", state.token)
+        monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(folder / "databrickscfg"))
+        yield DatabricksEmulator(state)
+
+
+class DatabricksEmulator:
+    """What the fixture `databricks_emulator` gives.
+
+    Args:
+        state: What the emulator remembers.
+
+    Attributes:
+        host: Its address.
+        token: The token of its user.
+        client_id: Its service principal's client id, for OAuth.
+        client_secret: The service principal's secret.
+    """
+
+    def __init__(self, state: State) -> None:
+        from wheelrun.emulator.identities import service_principal
+
+        self.host = state.host
+        self.token = state.token
+        self.client_id, self.client_secret = service_principal(state)
+
+    def client(self, **options: Any) -> WorkspaceClient:
+        """Return the official client of it.
+
+        Args:
+            **options: Those of the client's `Config`, such as `retry_timeout_seconds`.
+        """
+        from databricks.sdk import WorkspaceClient
+        from databricks.sdk.core import Config
+
+        return WorkspaceClient(config=Config(host=self.host, token=self.token, **options))
+
+    def fault(
+        self,
+        path: str,
+        *,
+        method: str | None = None,
+        status: int | str | None = None,
+        delay_ms: int = 0,
+        retry_after: int | None = None,
+        count: int | None = 1,
+        probability: float = 1.0,
+        seed: int | None = None,
+    ) -> None:
+        """Let calls fail from now on.
+
+        Args:
+            path: The calls' path, as a shell pattern: "/api/2.?/jobs/*".
+            method: Their HTTP method; None for all.
+            status: The HTTP status that they are answered, and have no effect; or "drop-before" or "drop-after": the
+                connection is cut before or after the effect; None if they are only late.
+            delay_ms: How late they are, in ms.
+            retry_after: What `Retry-After` says, in seconds.
+            count: How often it happens; None for ever.
+            probability: Of how many calls, from 0 to 1.
+            seed: What the dice begin with.
+        """
+        fault = {
+            "path": path,
+            "method": method,
+            "status": status,
+            "delay_ms": delay_ms,
+            "retry_after": retry_after,
+            "count": count,
+            "probability": probability,
+            "seed": seed,
+        }
+        self._do("POST", "/emulator/faults", fault)
+
+    def clear_faults(self) -> None:
+        """Let nothing fail any more."""
+        self._do("DELETE", "/emulator/faults")
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return what was called: `method`, `path`, `status` (None where the connection was cut), `fault`, `at`."""
+        return list(self._do("GET", "/emulator/requests")["requests"])
+
+    def clear_requests(self) -> None:
+        """Forget what was called."""
+        self._do("DELETE", "/emulator/requests")
+
+    def move_clock(self, seconds: float) -> None:
+        """Set the clock forward, so that schedules fire."""
+        self._do("POST", "/emulator/clock", {"seconds": seconds})
+
+    def _do(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - the address of the emulator
+            self.host + path,
+            data=None if fields is None else json.dumps(fields).encode(),
+            headers={"Authorization": f"Bearer {self.token}"},
+            method=method,
+        )
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as response:
+            return json.load(response)
 
 
 class LocalRuns:

@@ -96,7 +96,13 @@ def test_pytest_itself_stays_as_light_and_quiet(pytester: pytest.Pytester) -> No
 
 def test_the_fixtures_are_documented(pytester: pytest.Pytester) -> None:
     result = run(pytester, "--fixtures")
-    result.stdout.fnmatch_lines_random(["spark [[]session scope[]] -- *testing.py*", "wheelrun_local -- *testing.py*"])
+    result.stdout.fnmatch_lines_random(
+        [
+            "spark [[]session scope[]] -- *testing.py*",
+            "wheelrun_local -- *testing.py*",
+            "databricks_emulator -- *testing.py*",
+        ]
+    )
 
 
 def test_spark_skips_without_pyspark(pytester: pytest.Pytester) -> None:
@@ -229,3 +235,71 @@ def test_a_refused_submission_raises(project: pytest.Pytester) -> None:
         """
     )
     run(project).assert_outcomes(passed=1)
+
+
+EMULATED = """
+import pytest
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import PermissionDenied
+from databricks.sdk.service.jobs import ConditionTask, ConditionTaskOp, CronSchedule, RunResultState, SubmitTask, Task
+
+CONDITION = ConditionTask(op=ConditionTaskOp.EQUAL_TO, left="1", right="1")
+ME = "/api/2.0/preview/scim/v2/Me"
+
+
+def test_what_is_written(databricks_emulator):
+    WorkspaceClient().workspace.mkdirs("/Shared/of-the-first-test")
+
+
+def test_each_test_has_its_own(databricks_emulator):
+    assert list(WorkspaceClient().workspace.list("/Shared")) == []
+
+
+def test_a_job(databricks_emulator):
+    tasks = [SubmitTask(task_key="t", condition_task=CONDITION)]
+    run = WorkspaceClient().jobs.submit(run_name="job", tasks=tasks).result()
+    assert run.state.result_state is RunResultState.SUCCESS
+    assert run.run_page_url.startswith(databricks_emulator.host)
+
+
+def test_faults(databricks_emulator):
+    client = databricks_emulator.client(retry_timeout_seconds=30)
+    databricks_emulator.fault(ME, status=403, count=None)
+    with pytest.raises(PermissionDenied):
+        client.current_user.me()
+    databricks_emulator.clear_faults()
+    databricks_emulator.clear_requests()
+    databricks_emulator.fault(ME, status="drop-after")
+    assert client.current_user.me().active
+    assert [call["status"] for call in databricks_emulator.requests()] == [None, 200]
+
+
+def test_the_service_principal(databricks_emulator, monkeypatch):
+    monkeypatch.delenv("DATABRICKS_TOKEN")
+    emulator = databricks_emulator
+    client = WorkspaceClient(client_id=emulator.client_id, client_secret=emulator.client_secret)
+    assert client.current_user.me().user_name == emulator.client_id
+
+
+def test_a_schedule(databricks_emulator):
+    client = databricks_emulator.client()
+    schedule = CronSchedule(quartz_cron_expression="0 0 * * * ?", timezone_id="UTC")
+    client.jobs.create(name="n", tasks=[Task(task_key="t", condition_task=CONDITION)], schedule=schedule)
+    databricks_emulator.move_clock(3600)
+    while not list(client.jobs.list_runs()):
+        pass
+"""
+
+
+def test_the_emulator(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "of somebody")
+    pytester.makepyfile(EMULATED)
+    run(pytester).assert_outcomes(passed=6)
+
+
+def test_the_emulator_skips_without_what_it_needs(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("from wheelrun.emulator import standing; standing._NEEDED = ('no_such_module',)")
+    pytester.makepyfile("def test_it(databricks_emulator): assert False")
+    result = run(pytester, "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*the emulator needs no_such_module: pip install 'wheelrun[[]emulator[]]'*"])

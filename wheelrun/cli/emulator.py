@@ -43,11 +43,16 @@ def command() -> None:
         show_default=True,
         help="The address to listen on. Whoever reaches it and has the token can run code here.",
     ),
+    click.option(
+        "--spark-master",
+        metavar="URL",
+        help="A standalone cluster that tasks use: spark://127.0.0.1:7077; by default each has a Spark of its own.",
+    ),
     click.option("--foreground", is_flag=True, help="Serve in this process, until Ctrl-C."),
     click.option("--fresh", is_flag=True, help="Forget jobs, runs, files and the token of before."),
     output_option,
 )
-def up(port: int | None, host: str, foreground: bool, fresh: bool, output: str) -> None:
+def up(port: int | None, host: str, spark_master: str | None, foreground: bool, fresh: bool, output: str) -> None:
     """Start the emulator, if it is not up, and return when it serves.
 
     It listens on this machine only unless told otherwise, and stays when you log out.
@@ -65,7 +70,7 @@ def up(port: int | None, host: str, foreground: bool, fresh: bool, output: str) 
         say(f"the emulator is up, after {words.duration(time.monotonic() - began)}")
         say("to end it:  " + ("Ctrl-C" if foreground else "wheelrun emulator down"))
 
-    order = Order(address=host, port=port)
+    order = Order(address=host, port=port, spark_master=spark_master)
     if foreground:
         standing.foreground(os.environ, order, fresh=fresh, on_ready=tell)
     else:

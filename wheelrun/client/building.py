@@ -12,16 +12,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from wheelrun.cluster.offered import targets
+from wheelrun.cluster import offered as cluster
 from wheelrun.config import Settings, cache_dir, load_settings, with_targets
+from wheelrun.emulator import offered as emulator
 from wheelrun.errors import ConfigurationError
 from wheelrun.packaging.builder import BuildResult
 from wheelrun.packaging.builder import build as build_project
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.project import PackageSettings, Project, find_root, load_project
 
-CLUSTER = "wheelrun cluster up"
-"""Where the targets of the cluster on this machine were configured, for messages."""
+OFFERED = (("wheelrun cluster up", cluster.targets), ("wheelrun emulator up", emulator.targets))
+"""What offers targets on this machine while it is up, by how it is started."""
 
 
 class Workspace:
@@ -58,7 +59,7 @@ class Workspace:
     def settings(self) -> Settings:
         """The project's configuration; without a project, the user's own.
 
-        Below both lie the targets of the cluster on this machine, while it is up.
+        Below both lie the targets of what is up on this machine.
         """
         try:
             root = self.root
@@ -66,7 +67,10 @@ class Workspace:
             if self._given is not None:
                 raise
             root = self._cwd
-        return with_targets(load_settings(root, self.environ), targets(self.environ), CLUSTER)
+        settings = load_settings(root, self.environ)
+        for command, targets in OFFERED:
+            settings = with_targets(settings, targets(self.environ), command)
+        return settings
 
     @functools.cached_property
     def project(self) -> Project:

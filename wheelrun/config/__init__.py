@@ -8,12 +8,22 @@ reads them (`validate`), so that pydantic loads only where such a model does.
 
 from __future__ import annotations
 
-from wheelrun.config.places import cache_dir, data_dir, data_path, home, user_config_file
+from wheelrun.config.places import (
+    EMULATOR_PROFILE,
+    cache_dir,
+    data_dir,
+    data_path,
+    emulator_login,
+    emulator_profile,
+    home,
+    user_config_file,
+)
 from wheelrun.config.settings import LOCAL, PackageTable, Settings, TargetTable, load_settings, with_targets
 from wheelrun.config.stack import Stack, resolve_stack, validate
 from wheelrun.config.units import parse_duration, parse_size
 
 __all__ = [
+    "EMULATOR_PROFILE",
     "LOCAL",
     "PackageTable",
     "Settings",
@@ -22,6 +32,8 @@ __all__ = [
     "cache_dir",
     "data_dir",
     "data_path",
+    "emulator_login",
+    "emulator_profile",
     "home",
     "load_settings",
     "parse_duration",

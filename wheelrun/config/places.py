@@ -81,3 +81,27 @@ def _made(folder: Path, variable: str) -> Path:
             hint=f"set {variable} to a folder that can be written",
         ) from error
     return folder
+
+
+EMULATOR_PROFILE = "wheelrun-emulator"
+"""The profile of the emulator on this machine, in a file of its own."""
+
+
+def emulator_profile(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the file with the address and the token of the emulator on this machine, which need not exist."""
+    return data_path(environ) / "emulator" / "databrickscfg"
+
+
+def emulator_login(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """Return the address and the token of the emulator on this machine.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    import configparser
+
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(emulator_profile(environ), encoding="utf-8")
+    if not parser.has_section(EMULATOR_PROFILE):
+        raise ConfigurationError("no emulator is up on this machine", hint="wheelrun emulator up")
+    return parser[EMULATOR_PROFILE]["host"], parser[EMULATOR_PROFILE]["token"]

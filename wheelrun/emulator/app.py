@@ -30,11 +30,11 @@ SERVICES: Sequence[str] = (
     "jobs",
     "runs",
     "clock",
-    "pages",
     "clusters",
     "libraries",
     "policies",
     "pools",
+    "pages",
 )
 """The modules of `wheelrun.emulator.api`, in the order in which their routes are tried."""
 

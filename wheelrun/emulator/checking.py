@@ -100,7 +100,7 @@ def _member(hint: type[Enum], value: Any, place: str) -> Any:
 
 def _plain(hint: Any, value: Any, place: str) -> Any:
     if hint is bool:
-        return _is(bool, _WORDS.get(value, value) if isinstance(value, str) else value, place)
+        return _is(bool, _WORDS.get(value.lower(), value) if isinstance(value, str) else value, place)
     if hint in _NUMBERS:
         if isinstance(value, str):
             try:
@@ -119,12 +119,15 @@ def _is(kind: type, value: Any, place: str) -> Any:
     return value
 
 
-_NAMES = {bool: "a boolean", dict: "an object", float: "a number", int: "an integer", list: "a list", str: "a string"}
+_NAMES = {bool: "a boolean", dict: "an object", float: "a number", int: "an integer", list: "a list"}
 
 
 def _other(kind: type, value: Any, place: str) -> ApiError:
-    given = _NAMES.get(type(value), type(value).__name__)
-    return ApiError("MALFORMED_REQUEST", f"Could not parse request object: {place} must be {_NAMES[kind]}, not {given}")
+    given = "a string" if isinstance(value, str) else _NAMES.get(type(value), type(value).__name__)
+    return ApiError(
+        "MALFORMED_REQUEST",
+        f"Could not parse request object: {place} must be {_NAMES.get(kind, 'a string')}, not {given}",
+    )
 
 
 def _at(place: str, name: str) -> str:

@@ -17,12 +17,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from wheelrun.config import data_path
+from wheelrun.config import EMULATOR_PROFILE, emulator_profile
 from wheelrun.runtime.alive import is_held
 from wheelrun.runtime.layout import write_atomically
 
-PROFILE = "emulator"
-"""The name of the profile in `databrickscfg`."""
 _FORMAT = 1
 
 
@@ -33,10 +31,12 @@ class Order:
     Attributes:
         address: The address to listen on.
         port: The port; None for the one it had, or any that is free.
+        spark_master: The master of a standalone cluster that tasks use; None for Spark in each task's own process.
     """
 
     address: str
     port: int | None = None
+    spark_master: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,7 @@ class Standing:
         pid: The server's process, which means something only while it is up.
         address: The address that it listens on.
         port: The port.
+        spark_master: The master of a standalone cluster that tasks use.
     """
 
     host: str
@@ -56,6 +57,7 @@ class Standing:
     pid: int
     address: str
     port: int
+    spark_master: str | None = None
 
     @property
     def web(self) -> str:
@@ -113,7 +115,7 @@ class Folder:
 
     def write(self, standing: Standing) -> None:
         """Keep how it is reached."""
-        profile = f"[{PROFILE}]\nhost = {standing.host}\ntoken = {standing.token}\n"
+        profile = f"[{EMULATOR_PROFILE}]\nhost = {standing.host}\ntoken = {standing.token}\n"
         write_atomically(self.profile, profile.encode())
         write_atomically(self.path / "emulator.json", json.dumps({"format": _FORMAT, **asdict(standing)}).encode())
 
@@ -127,4 +129,4 @@ class Folder:
 
 def folder_of(environ: Mapping[str, str]) -> Folder:
     """Return the folder, which need not exist."""
-    return Folder(data_path(environ) / "emulator")
+    return Folder(emulator_profile(environ).parent)

@@ -51,6 +51,7 @@ def serve(folder: Folder, order: Order, *, on_ready: Callable[[Standing], None])
                 pid=os.getpid(),
                 address=order.address,
                 port=urlsplit(state.host).port or 0,
+                spark_master=order.spark_master,
             )
             folder.write(standing)
             on_ready(standing)
@@ -70,6 +71,10 @@ def _served(folder: Folder, order: Order) -> Iterator[State]:
     with contextlib.ExitStack() as stack:
         for port in ports:
             with contextlib.suppress(*([ClusterError] if port != ports[-1] else [])):
-                state = stack.enter_context(running(folder.state, port=port, token=token, address=order.address))
+                state = stack.enter_context(
+                    running(
+                        folder.state, port=port, token=token, address=order.address, spark_master=order.spark_master
+                    )
+                )
                 break
         yield state

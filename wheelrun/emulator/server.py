@@ -85,13 +85,16 @@ def running(
 
 def _listener(address: str, port: int) -> socket.socket:
     try:
-        return socket.create_server(
+        listener = socket.create_server(
             (address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=128
         )
     except OSError as error:
         raise ClusterError(
             f"port {port} of {address} cannot be served: {error.strerror}", hint="name another port, or none"
         ) from error
+    # what it accepts inherits this: answers are sent in two pieces, and the second would wait for 40 ms
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _name(address: str) -> str:

@@ -87,6 +87,22 @@ async def given(request: Request) -> dict[str, Any]:
     return fields | document
 
 
+def query(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return the fields of a query: `a.b=1&a.b=2` is a field `a` with a field `b` that has several values."""
+    fields: dict[str, Any] = {}
+    for name, text in pairs:
+        *above, last = name.split(".")
+        table = fields
+        for part in above:
+            inner = table.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise ApiError("MALFORMED_REQUEST", f"Could not parse request object: {name} is given in two ways")
+            table = inner
+        former = table.get(last)
+        table[last] = QueryText(text) if former is None else [*(former if isinstance(former, list) else [former]), text]
+    return fields
+
+
 async def _part(value: UploadFile | str) -> str:
     return value if isinstance(value, str) else base64.b64encode(await value.read()).decode()
 
@@ -102,19 +118,3 @@ def flag(value: str | None, *, otherwise: bool) -> bool:
     if value.lower() not in {"true", "false"}:
         raise ApiError("INVALID_PARAMETER_VALUE", f"{value!r} is neither true nor false")
     return value.lower() == "true"
-
-
-def query(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return the fields of a query: `a.b=1&a.b=2` is a field `a` with a field `b` that has several values."""
-    fields: dict[str, Any] = {}
-    for name, text in pairs:
-        *above, last = name.split(".")
-        table = fields
-        for part in above:
-            inner = table.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise ApiError("MALFORMED_REQUEST", f"Could not parse request object: {name} is given in two ways")
-            table = inner
-        former = table.get(last)
-        table[last] = QueryText(text) if former is None else [*(former if isinstance(former, list) else [former]), text]
-    return fields

@@ -23,9 +23,12 @@ TIMEOUT = 60.0
 GRACE = 20.0
 """Seconds that it has to end what runs on it."""
 
-_NEEDED = ("databricks.sdk", "jinja2", "python_multipart", "starlette", "uvicorn")
+INSTALL = "pip install 'wheelrun[emulator]'"
+"""How what it needs is installed."""
+
+_NEEDED = ("croniter", "databricks.sdk", "jinja2", "python_multipart", "starlette", "uvicorn")
 _LOG_LINES = 15
-_CHILDREN: list[subprocess.Popen[bytes]] = []  # to be reaped if they end while this process goes on
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # by pid, to be reaped if they end while this process goes on
 _LOCK_TIMEOUT = 5.0  # seconds; whoever looks whether it is alive holds the lock for a moment
 
 
@@ -101,16 +104,19 @@ def down(environ: Mapping[str, str]) -> bool:
             end_session(standing.pid, grace=0)
             if not _ended(folder, GRACE):
                 raise ClusterError(f"the emulator's process {standing.pid} does not end")
+        if standing.pid in _CHILDREN:
+            _CHILDREN.pop(standing.pid).wait()
         return True
 
 
+def missing() -> list[str]:
+    """Return what it needs and is not installed."""
+    return [name for name in _NEEDED if _is_missing(name)]
+
+
 def _folder(environ: Mapping[str, str]) -> Folder:
-    missing = [name for name in _NEEDED if _is_missing(name)]
-    if missing:
-        raise ConfigurationError(
-            f"the emulator needs what is not installed: {', '.join(missing)}",
-            hint="pip install 'wheelrun[emulator]'",
-        )
+    if names := missing():
+        raise ConfigurationError(f"the emulator needs what is not installed: {', '.join(names)}", hint=INSTALL)
     data_dir(environ)
     folder = folder_of(environ)
     folder.path.mkdir(mode=0o700, exist_ok=True)
@@ -127,17 +133,24 @@ def _is_missing(name: str) -> bool:
 def _prepared(folder: Folder, order: Order, *, fresh: bool) -> Standing | None:
     """Return the emulator that is up, if it is as ordered; else None, and all is ready to start one."""
     if not folder.is_alive:
+        for pid in [pid for pid, process in _CHILDREN.items() if process.poll() is not None]:
+            del _CHILDREN[pid]
         if fresh:
             folder.clear()
         return None
     standing = folder.read()
-    there = (standing.address, standing.port) if standing else None
-    if fresh or there is None or order.address != there[0] or order.port not in {None, there[1]}:
+    if fresh or standing is None or not _is_as_ordered(standing, order):
+        told = f": on {standing.address}, port {standing.port}" if standing is not None else ""
+        told += f", with {standing.spark_master}" if standing is not None and standing.spark_master else ""
         raise ConfigurationError(
-            "the emulator is up, not as asked for" + (f": on {there[0]}, port {there[1]}" if there else ""),
-            hint="`wheelrun emulator down` first; jobs on it end",
+            f"the emulator is up, not as asked for{told}", hint="`wheelrun emulator down` first; jobs on it end"
         )
     return standing
+
+
+def _is_as_ordered(standing: Standing, order: Order) -> bool:
+    there = (standing.address, standing.spark_master)
+    return (order.address, order.spark_master) == there and order.port in {None, standing.port}
 
 
 def _lock(folder: Folder) -> RunLock:
@@ -174,7 +187,7 @@ def _started(folder: Folder, order: Order, environ: Mapping[str, str]) -> Standi
         process.wait()
         raise
     finally:
-        _CHILDREN.append(process)
+        _CHILDREN[process.pid] = process
 
 
 def _served(folder: Folder, process: subprocess.Popen[bytes]) -> Standing:
@@ -200,5 +213,4 @@ def _ended(folder: Folder, seconds: float) -> bool:
         if time.monotonic() > limit:
             return False
         time.sleep(0.02)
-    _CHILDREN[:] = [process for process in _CHILDREN if process.poll() is None]
     return True

@@ -159,6 +159,8 @@ class State:
             self._connection.close()
 
     def _made(self, name: str) -> Path:
-        path = self.folder / name
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.folder
+        for part in name.split("/"):
+            path = path / part
+            path.mkdir(exist_ok=True, mode=0o700)
         return path

@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple
 from wheelrun.emulator.errors import ApiError
 
 _BLOCK = 1 << 20
+_ARRIVING = "arriving-"
 _LONGEST_NAME = 255  # bytes
 
 
@@ -127,10 +128,7 @@ class Storage:
             ApiError: there is a file on the way.
         """
         with self._told(path):
-            try:
-                self.locate(path).mkdir(mode=0o700, parents=True, exist_ok=True)
-            except NotADirectoryError:
-                raise self.refusal("exists", path) from None
+            make_private(self.root, self.locate(path))
 
     @contextlib.contextmanager
     def writing(self, path: str, *, overwrite: bool, parents: bool = False) -> Iterator[BinaryIO]:
@@ -144,22 +142,28 @@ class Storage:
         Raises:
             ApiError: it is there, is a directory, or has nothing to lie in.
         """
-        self._can_write(path, overwrite=overwrite, parents=parents)
-        arriving = self.partial / secrets.token_hex(16)
-        try:
-            with open_private(arriving) as stream:
+        self.check(path, overwrite=overwrite, parents=parents)
+        with self.arriving() as file:
+            with open_private(file) as stream:
                 yield stream
-            self.adopt(arriving, path, overwrite=overwrite, parents=parents)
+            self.adopt(file, path, overwrite=overwrite, parents=parents)
+
+    @contextlib.contextmanager
+    def arriving(self) -> Iterator[Path]:
+        """Name a file of `partial` to write to; it is gone when the block ends, unless it was adopted."""
+        file = self.partial / f"{_ARRIVING}{secrets.token_hex(16)}"
+        try:
+            yield file
         finally:
-            arriving.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
 
     def adopt(self, file: Path, path: str, *, overwrite: bool, parents: bool = False) -> None:
         """Move a file of `partial` to a path, in one step; see `writing`."""
-        self._can_write(path, overwrite=overwrite, parents=parents)
+        self.check(path, overwrite=overwrite, parents=parents)
         place = self.locate(path)
         with self._told(path):
             if parents:
-                place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private(self.root, place.parent)
             if overwrite:
                 file.replace(place)
             else:
@@ -204,7 +208,8 @@ class Storage:
         refusal = self.refusals[kind]
         return ApiError(refusal.code, refusal.message.format(path=path), reason=refusal.reason)
 
-    def _can_write(self, path: str, *, overwrite: bool, parents: bool) -> None:
+    def check(self, path: str, *, overwrite: bool, parents: bool = False) -> None:
+        """Refuse to write a file where that cannot be; see `writing`."""
         there = self.find(path)
         if there is not None and there.is_directory:
             raise self.refusal("directory", path)
@@ -236,10 +241,23 @@ _KINDS = {
 }
 
 
+def make_private(root: Path, folder: Path) -> None:
+    """Make a folder below another one, and those between, so that only their owner can look into them."""
+    for part in folder.relative_to(root).parts:
+        root = root / part
+        root.mkdir(mode=0o700, exist_ok=True)
+
+
 def open_private(path: Path, *, append: bool = False) -> BinaryIO:
     """Open a file for writing that only its owner can read; it must be there if it is appended to, else not."""
     how = os.O_APPEND if append else os.O_CREAT | os.O_EXCL
     return os.fdopen(os.open(path, os.O_WRONLY | how | os.O_NOFOLLOW, 0o600), "wb")
+
+
+def sweep(partial: Path) -> None:
+    """Remove what was arriving when the emulator was killed."""
+    for file in partial.glob(f"{_ARRIVING}*"):
+        file.unlink(missing_ok=True)
 
 
 def copy_into(stream: BinaryIO, source: Path) -> None:

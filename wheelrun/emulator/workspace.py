@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.state import USER, State
-from wheelrun.emulator.storage import Entry, Refusal, Storage
+from wheelrun.emulator.storage import Entry, Refusal, Storage, open_private
 
 MAX_IMPORT = 10 * 2**20
 """The most bytes of a file that comes, or goes, in one JSON document."""
@@ -102,39 +103,39 @@ class Workspace:
             return stem, language
         return path, None
 
-    def check_type(self, path: str, kind: str) -> None:
-        """Refuse to put an object where one of another type is.
+    def check(self, path: str, kind: str, *, overwrite: bool) -> None:
+        """Refuse to put an object where it cannot be.
 
         Raises:
-            ApiError: one is there.
+            ApiError: one is there and is not to be replaced, or is of another type; its folder is not there.
         """
         there = self.storage.find(path)
-        if there is None:
-            return
-        actual = self._described(there)["object_type"]
-        if actual != kind:
+        actual = None if there is None else self._described(there)["object_type"]
+        if overwrite and actual not in {None, kind}:
             raise ApiError(
                 "INVALID_PARAMETER_VALUE",
                 f"Cannot overwrite the asset at {path} due to type mismatch (asked: {kind}, actual: {actual})",
             )
+        self.storage.check(path, overwrite=overwrite)
 
     def keep(self, path: str, content: bytes, *, language: str | None, overwrite: bool) -> None:
         """Write a file, or a notebook of a language.
 
         Raises:
-            ApiError: one is there and is not to be replaced, or is of another type; its folder is not there.
+            ApiError: as `check` does.
         """
         path = normal(path)
-        if overwrite:
-            self.check_type(path, FILE if language is None else NOTEBOOK)
         if language is not None and not content.startswith(_HEADERS[language]):
             content = _HEADERS[language] + b"\n" + content
-        with self.storage.writing(path, overwrite=overwrite) as stream:
-            stream.write(content)
-        self.note(path, language)
+        with self.storage.arriving() as file:
+            with open_private(file) as stream:
+                stream.write(content)
+            self.adopt(file, path, language=language, overwrite=overwrite)
 
-    def note(self, path: str, language: str | None) -> None:
-        """Remember that the object at a path is a notebook of this language, or a file."""
+    def adopt(self, file: Path, path: str, *, language: str | None, overwrite: bool) -> None:
+        """Make a file that has arrived an object; see `keep`."""
+        self.check(path, FILE if language is None else NOTEBOOK, overwrite=overwrite)
+        self.storage.adopt(file, path, overwrite=overwrite)
         if language is None:
             self.state.delete("notebook", path)
         else:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from databricks.sdk.service.compute import ClustersAPI
 from databricks.sdk.service.jobs import JobsAPI
 
 from wheelrun.emulator.checking import checked
 from wheelrun.emulator.errors import ApiError
+from wheelrun.emulator.service import query
 
 WHEEL = {"package_name": "p", "entry_point": "e"}
 
@@ -62,3 +64,16 @@ def test_what_it_does_not_know_is_refused(fields, message):
 
 def test_a_field_that_has_to_be_there():
     assert refusal(JobsAPI.get_run, {}) == "Missing required field: run_id"
+
+
+def test_a_query_has_several_values_and_fields_of_fields():
+    pairs = [("filter_by.cluster_states", "RUNNING"), ("filter_by.is_pinned", "True"), ("page_size", "5")]
+    expected = {"filter_by": {"cluster_states": ["RUNNING"], "is_pinned": True}, "page_size": 5}
+    assert checked(ClustersAPI.list, query(pairs)) == expected
+    several = [("filter_by.cluster_states", "RUNNING"), ("filter_by.cluster_states", "PENDING")]
+    assert checked(ClustersAPI.list, query(several)) == {"filter_by": {"cluster_states": ["RUNNING", "PENDING"]}}
+
+
+def test_a_query_that_contradicts_itself():
+    with pytest.raises(ApiError, match=r"a\.b is given in two ways"):
+        query([("a", "1"), ("a.b", "2")])

@@ -9,6 +9,7 @@ import requests
 from databricks.sdk.errors import BadRequest, DatabricksError, InvalidParameterValue, NotFound
 from databricks.sdk.service.workspace import ExportFormat, ImportFormat, Language, ObjectType
 
+from wheelrun.emulator.server import running
 from wheelrun.emulator.state import USER
 from wheelrun.emulator.workspace import MAX_IMPORT, normal
 
@@ -181,6 +182,23 @@ def test_over_a_folder_or_a_notebook_no_file_is_written(emulator, workspace):
     for name, kind in (("d", "DIRECTORY"), ("n", "NOTEBOOK")):
         answer = import_file(emulator, f"{HOME}/{name}", overwrite="true")
         assert (answer.status_code, kind in answer.json()["message"]) == (400, True)
+
+
+def test_the_source_of_a_notebook_becomes_one_by_its_bytes_too(emulator, workspace):
+    source = b"# Databricks notebook source\nprint(1)"
+    assert import_file(emulator, f"{HOME}/n.py", source).status_code == 200
+    assert workspace.workspace.get_status(f"{HOME}/n").language is Language.PYTHON
+    assert import_file(emulator, f"{HOME}/n.py", source).status_code == 409
+    assert import_file(emulator, f"{HOME}/n.py", b"print(1)").status_code == 200
+    assert workspace.workspace.get_status(f"{HOME}/n.py").object_type is ObjectType.FILE
+
+
+def test_what_was_arriving_when_it_was_killed_is_removed(tmp_path):
+    with running(tmp_path) as state:
+        left = state.partial / "arriving-0"
+        left.touch()
+    with running(tmp_path):
+        assert not left.exists()
 
 
 @pytest.mark.parametrize(

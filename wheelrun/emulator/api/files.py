@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.listing import listed
 from wheelrun.emulator.service import Emulator, flag, given
-from wheelrun.emulator.storage import open_private
+from wheelrun.emulator.storage import open_private, sweep
 from wheelrun.emulator.transfer import receive, send
 from wheelrun.emulator.uploads import Uploads, is_signed, signed, tag
 from wheelrun.emulator.volumes import Volumes
@@ -31,6 +31,7 @@ _EXPIRED = "<Error><Code>AccessDenied</Code><Message>Request has expired</Messag
 
 def routes(emulator: Emulator) -> list[BaseRoute]:
     """Return the routes."""
+    sweep(emulator.state.partial)
     volumes = Volumes.of(emulator.state)
     files = _Files(emulator, volumes, Uploads(emulator.state, volumes.storage))
     return [

@@ -77,9 +77,10 @@ class Jobs:
 
     def update(self, version: str, fields: dict[str, Any]) -> Answer:
         """Change some of a job's settings."""
-        before = self._book.get(fields["job_id"]).settings
-        settings = updated(before, fields.get("new_settings", {}), fields.get("fields_to_remove", ()))
-        self._book.change(fields["job_id"], self._checked(version, settings))
+        with self._engine.lock:
+            before = self._book.get(fields["job_id"]).settings
+            settings = updated(before, fields.get("new_settings", {}), fields.get("fields_to_remove", ()))
+            self._book.change(fields["job_id"], self._checked(version, settings))
         self._engine.schedules.look()
         return {}
 
@@ -87,7 +88,7 @@ class Jobs:
         """Forget a job; its runs end."""
         del version
         self._book.delete(fields["job_id"])
-        self._engine.cancel_all(fields["job_id"], queued=True)
+        self._engine.cancel_all(fields["job_id"])
         return {}
 
     def get(self, version: str, fields: dict[str, Any]) -> Answer:
@@ -95,8 +96,6 @@ class Jobs:
         job = self._book.get(fields["job_id"])
         (index,) = numbers(fields["page_token"], 1) if "page_token" in fields else (0,)
         told, more = _view(job, version, index)
-        if fields.get("include_trigger_state") and (due := self._engine.schedules.due(job)) is not None:
-            told["trigger_state"] = {"periodic": {"next_run_time": int(due * 1000)}}
         return {**told, "run_as_user_name": job.creator_user_name} | (
             {"next_page_token": sealed(index + 1)} if more else {}
         )

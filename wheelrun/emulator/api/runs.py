@@ -9,7 +9,7 @@ from typing import Any
 from databricks.sdk.service.jobs import JobsAPI
 from starlette.routing import BaseRoute
 
-from wheelrun.emulator.api import runviews
+from wheelrun.emulator.api import runviews, single
 from wheelrun.emulator.api.versions import PAGED, versioned
 from wheelrun.emulator.engine import Engine, checks
 from wheelrun.emulator.engine.orders import Order
@@ -31,7 +31,6 @@ def routes(emulator: Emulator) -> list[BaseRoute]:
     runs = Runs(emulator)
     calls: list[tuple[str, str, Callable[..., Any], Callable[[str, dict[str, Any]], Answer]]] = [
         ("POST", "run-now", JobsAPI.run_now, runs.run_now),
-        ("POST", "runs/submit", JobsAPI.submit, runs.submit),
         ("GET", "runs/get", JobsAPI.get_run, runs.get),
         ("GET", "runs/list", JobsAPI.list_runs, runs.list),
         ("GET", "runs/get-output", JobsAPI.get_run_output, runs.get_output),
@@ -41,7 +40,11 @@ def routes(emulator: Emulator) -> list[BaseRoute]:
         ("POST", "runs/repair", JobsAPI.repair_run, runs.repair),
         ("POST", "runs/delete", JobsAPI.delete_run, runs.delete),
     ]
-    return [route for call in calls for route in versioned(*call)]
+    submits = [
+        *versioned("POST", "runs/submit", JobsAPI.submit, runs.submit, versions=("2.2", "2.1")),
+        *versioned("POST", "runs/submit", single.submit, runs.submit, versions=("2.0",)),
+    ]
+    return [*submits, *(route for call in calls for route in versioned(*call))]
 
 
 class Runs:
@@ -67,10 +70,11 @@ class Runs:
         """Start tasks that run once."""
         del version
         checks.check_sent(fields)
+        fields, is_single = single.with_tasks(fields)
         if not fields.get("tasks"):
             raise ApiError("INVALID_PARAMETER_VALUE", "Missing required field: tasks")
         checks.check_job(fields, self._engine.compute, self._engine.jobs.get)
-        return {"run_id": self._engine.start(Order.once(fields, single=False))}
+        return {"run_id": self._engine.start(Order.once(fields, single=is_single))}
 
     def get(self, version: str, fields: dict[str, Any]) -> Answer:
         """Tell of a run."""
@@ -93,7 +97,7 @@ class Runs:
             told[name] = [view(one) for one in some[:limit]]
             if limit is not None and len(some) > limit:
                 told["next_page_token"] = sealed(index + 1, some[limit - 1].run_id)
-        return told
+        return {**told, **single.view(told["tasks"][-1])} if run.single else told
 
     def list(self, version: str, fields: dict[str, Any]) -> Answer:
         """Tell of the runs that are asked for, newest first."""
@@ -158,20 +162,19 @@ class Runs:
     def cancel_all(self, version: str, fields: dict[str, Any]) -> Answer:
         """Cancel the runs of a job, or all that are queued."""
         del version
-        job_id, queued = fields.get("job_id"), fields.get("all_queued_runs", False)
-        if job_id is None and not queued:
+        job_id = fields.get("job_id")
+        if job_id is None and not fields.get("all_queued_runs"):
             raise ApiError("INVALID_PARAMETER_VALUE", "Either job_id or all_queued_runs must be specified.")
         if job_id is not None:
             self._engine.jobs.get(job_id)
-        self._engine.cancel_all(job_id, queued=queued)
+        self._engine.cancel_all(job_id)
         return {}
 
     def repair(self, version: str, fields: dict[str, Any]) -> Answer:
         """Run tasks of a run again."""
         del version
         checks.check_sent(fields)
-        run = self._run(fields["run_id"])
-        return {"repair_id": repaired(self._engine, run, fields)}
+        return {"repair_id": repaired(self._engine, fields["run_id"], fields)}
 
     def delete(self, version: str, fields: dict[str, Any]) -> Answer:
         """Forget a run that has ended."""

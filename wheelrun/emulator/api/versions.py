@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.routing import BaseRoute
@@ -20,6 +20,8 @@ def versioned(
     path: str,
     like: Callable[..., Any],
     handler: Callable[[str, dict[str, Any]], Mapping[str, Any]],
+    *,
+    versions: Sequence[str] = VERSIONS,
 ) -> list[BaseRoute]:
     """Return the routes of a call, one for each version.
 
@@ -28,8 +30,9 @@ def versioned(
         path: What comes after "/api/2.2/jobs/".
         like: The client's method.
         handler: Takes the version and the fields.
+        versions: The versions that have it.
     """
     return [
         endpoint(method, f"/api/{version}/jobs/{path}", like, functools.partial(handler, version))
-        for version in VERSIONS
+        for version in versions
     ]

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from wheelrun.emulator.checking import checked
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.service import Emulator, endpoint, flag, given
+from wheelrun.emulator.storage import open_private
 from wheelrun.emulator.transfer import receive, send
 from wheelrun.emulator.workspace import DIRECTORY, FILE, MAX_FILE, MAX_IMPORT, NOTEBOOK, Workspace, normal
 
@@ -120,9 +121,13 @@ async def _import_file(workspace: Workspace, request: Request) -> Response:
     path = normal("/" + request.path_params["path"].lstrip("/"))
     overwrite = flag(request.query_params.get("overwrite"), otherwise=False)
     try:
-        if overwrite:
-            await run_in_threadpool(workspace.check_type, path, FILE)
-        await receive(request, workspace.storage.writing(path, overwrite=overwrite), limit=MAX_FILE)
+        # what cannot be is refused before it has all come
+        workspace.check(path, FILE, overwrite=overwrite)
+        with workspace.storage.arriving() as file:
+            await receive(request, open_private(file), limit=MAX_FILE)
+            with file.open("rb") as stream:
+                path, language = workspace.placed(path, "AUTO", stream.read(_HEAD))
+            workspace.adopt(file, path, language=language, overwrite=overwrite)
     except ApiError as error:
         if error.code == "RESOURCE_ALREADY_EXISTS":
             raise ApiError(error.code, error.message, status=409) from None

@@ -15,12 +15,7 @@ KIND = "cluster"
 _EVENTS = "cluster_events"
 _MOST_EVENTS = 500
 _LETTERS = string.ascii_lowercase + string.digits
-_EVENT_OF = {
-    "PENDING": "STARTING",
-    "RUNNING": "RUNNING",
-    "RESTARTING": "RESTARTING",
-    "TERMINATING": "TERMINATING",
-}
+_EVENT_OF = {"PENDING": "STARTING", "RUNNING": "RUNNING", "RESTARTING": "RESTARTING"}
 
 
 def now() -> int:

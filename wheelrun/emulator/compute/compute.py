@@ -222,11 +222,12 @@ class Compute:
         Raises:
             ApiError: there is no such cluster.
         """
+        runs = self.machine(cluster_id) is not None
         with self.state.transaction():
             document = self.clusters.get(cluster_id)
             gone = [library for library in document["libraries"] if library in libraries]
             kept = [library for library in document["libraries"] if library not in libraries]
-            removed = [*document.get("removed", []), *gone] if self.machine(cluster_id) else []
+            removed = [*document.get("removed", []), *gone] if runs else []
             self.clusters.change(cluster_id, libraries=kept, removed=removed)
 
     def _new(self, spec: Mapping[str, Any], *, source: str, serverless: bool = False) -> str:

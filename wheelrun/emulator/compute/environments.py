@@ -37,7 +37,10 @@ def identity(library: Library) -> str:
 def described(library: Library) -> str:
     """Return a library as the service names it in messages: `whl: "/Workspace/a.whl"`."""
     ((kind, value),) = library.items()
-    return f"{kind}: {json.dumps(value) if isinstance(value, str) else json.dumps(dict(value))}"
+    if isinstance(value, str):
+        return f'{kind}: "{value}"'
+    fields = "".join(f'  {name}: "{text}"\n' for name, text in value.items())
+    return masked(f"{kind} {{\n{fields}}}", {})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,12 +49,14 @@ class Environment:
 
     Attributes:
         state: What the emulator remembers.
+        cluster_id: The cluster.
         folder: Where it is made.
         preinstalled: What it has from the beginning.
         installed: The identity of each library that it has, and what went wrong with it, empty if nothing.
     """
 
     state: State
+    cluster_id: str
     folder: Path
     preinstalled: Preinstalled
     installed: dict[str, str] = field(default_factory=dict)
@@ -95,8 +100,8 @@ class Environment:
                 self.installed[key] = self._install(library, stop)
                 if self.installed[key]:
                     raise LibraryError(
-                        f"Library installation failed for library due to user error for {described(library)}. "
-                        f"Error messages:\n{self.installed[key]}"
+                        f"Library installation failed for library due to user error for {described(library)}\n"
+                        f" Error messages:\n{self.installed[key]}"
                     )
 
     def _install(self, library: Library, stop: Stop) -> str:
@@ -162,4 +167,8 @@ class Environment:
         if ended.code == 0:
             return ""
         text = paths.shown(self.state, masked(output, environ))
-        return re.sub(r"(?m)^Using Python .*\n", "", text).strip() or "The installation was stopped."
+        words = re.sub(r"(?m)^Using Python .*\n", "", text).strip() or "The installation was stopped."
+        return (
+            f"Library installation attempted on the driver node of cluster {self.cluster_id} and failed. "
+            f"Error code: DRIVER_LIBRARY_INSTALLATION_FAILURE. Error message: {words}"
+        )

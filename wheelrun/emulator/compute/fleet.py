@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import secrets
 import shutil
 import tempfile
 import threading
@@ -28,6 +29,8 @@ _NOT_DONE = ("cluster_log_conf", "docker_image", "init_scripts")
 
 class Fleet:
     """The machines of the clusters that start, run or end.
+
+    Its lock is never held while the state is used, whose own lock others may hold when they come here.
 
     What a former emulator left behind is put in order at once: its clusters have ended.
 
@@ -64,41 +67,48 @@ class Fleet:
 
     def boot(self, cluster_id: str) -> None:
         """Start a cluster in the background, unless it is there or the emulator is being stopped."""
+        machine = Machine(
+            state=self._state,
+            cluster_id=cluster_id,
+            spec=self._clusters.get(cluster_id)["spec"],
+            folder=self._state.clusters / f"{cluster_id}-{secrets.token_hex(4)}",
+            preinstalled=self._preinstalled,
+            mounts=self.mounts,
+            master=self._master,
+        )
         with self._lock:
             if cluster_id in self._machines or self.closing.is_set():
                 return
-            self._clusters.change(cluster_id, state="PENDING", state_message="Starting Spark", removed=[])
-            machine = Machine(
-                state=self._state,
-                cluster_id=cluster_id,
-                spec=self._clusters.get(cluster_id)["spec"],
-                folder=Path(tempfile.mkdtemp(prefix=f"{cluster_id}-", dir=self._state.clusters)),
-                preinstalled=self._preinstalled,
-                mounts=self.mounts,
-                master=self._master,
-            )
             self._machines[cluster_id] = machine
+        self._clusters.change(cluster_id, state="PENDING", state_message="Starting Spark", removed=[])
         self.background(lambda: self._booted(cluster_id, machine))
 
     def _booted(self, cluster_id: str, machine: Machine) -> None:
+        machine.problem = "The cluster could not be started."  # until it is
         try:
             machine.boot()
             self.install(machine, self._clusters.get(cluster_id)["libraries"])
+            machine.problem = ""
         except (ApiError, WheelrunError, OSError) as error:
             machine.problem = str(error)
         finally:
-            self._announce(cluster_id, machine)
-            machine.ready.set()
+            try:
+                self._announce(cluster_id, machine)
+            finally:
+                machine.ready.set()
 
     def _announce(self, cluster_id: str, machine: Machine) -> None:
         """Remember whether a cluster has started."""
-        with self._lock:
-            if machine.problem:
-                self._machines.pop(cluster_id, None)
-                machine.remove()
-                self._clusters.terminated(cluster_id, "INVALID_ARGUMENT", "CLIENT_ERROR", machine.problem)
-            elif not machine.down.is_set():
-                self._clusters.change(cluster_id, state="RUNNING", state_message=remarks(machine.spec))
+        if machine.problem:
+            machine.remove()
+            self._clusters.terminated(cluster_id, "INVALID_ARGUMENT", "CLIENT_ERROR", machine.problem)
+            self._forget(cluster_id, machine)
+        elif not machine.down.is_set():
+            self._clusters.change(
+                cluster_id,
+                state="RUNNING",
+                state_message=remarks(machine.spec, mounts=machine.mounts, master=machine.master),
+            )
 
     def install(self, machine: Machine, libraries: Sequence[Library]) -> None:
         """Install libraries, each by itself: what goes wrong is in the list of the cluster's environment."""
@@ -112,24 +122,30 @@ class Fleet:
         Raises:
             ApiError: there is none, or it cannot start.
         """
-        while not stop() and not self.closing.is_set():
+
+        def waits() -> bool:
+            return not stop() and not self.closing.is_set()
+
+        while waits():
             machine = self._found(cluster_id)
-            if machine is None or machine.down.is_set():
-                self.closing.wait(_LOOK)
-            elif machine.ready.wait(_LOOK):
+            while machine is not None and waits() and not machine.ready.wait(_LOOK):
+                pass
+            if machine is not None and machine.ready.is_set():
                 if machine.problem:
                     raise ApiError("INVALID_STATE", machine.problem)
-                return machine
+                if not machine.down.is_set():
+                    return machine
+            self.closing.wait(_LOOK)
         return None
 
     def _found(self, cluster_id: str) -> Machine | None:
-        with self._lock:
-            document = self._clusters.get(cluster_id)
-            if cluster_id not in self._machines and document["state"] == "TERMINATED":
-                if document["source"] == "JOB":
-                    raise ApiError("INVALID_STATE", document["state_message"] or "The cluster was terminated.")
-                self.boot(cluster_id)
-            return self._machines.get(cluster_id)
+        machine, document = self.machine(cluster_id), self._clusters.get(cluster_id)
+        if machine is not None or document["state"] != "TERMINATED":
+            return machine
+        if document["source"] == "JOB":
+            raise ApiError("INVALID_STATE", document["state_message"] or "The cluster was terminated.")
+        self.boot(cluster_id)
+        return self.machine(cluster_id)
 
     def end(self, cluster_id: str) -> None:
         """End a cluster with what runs on it, and return when it has ended."""
@@ -138,9 +154,12 @@ class Fleet:
             machine.down.set()
             machine.ready.wait()
             machine.remove()
-            with self._lock:
-                if self._machines.get(cluster_id) is machine:
-                    del self._machines[cluster_id]
+            self._forget(cluster_id, machine)
+
+    def _forget(self, cluster_id: str, machine: Machine) -> None:
+        with self._lock:
+            if self._machines.get(cluster_id) is machine:
+                del self._machines[cluster_id]
 
     def close(self) -> None:
         """End all clusters."""
@@ -193,16 +212,14 @@ def mounts_work(state: State) -> bool:
             return False
 
 
-def remarks(spec: Mapping[str, Any]) -> str:
+def remarks(spec: Mapping[str, Any], *, mounts: bool, master: str | None) -> str:
     """Say what a cluster has that is not as it was asked for, empty if there is nothing."""
     runtime = runtime_of(spec.get("spark_version", ""))
     ignored = [name for name in _NOT_DONE if spec.get(name)]
-    return ". ".join(
-        filter(
-            None,
-            [
-                difference(runtime) if runtime else "",
-                f"The emulator does not do anything about {' and '.join(ignored)}" if ignored else "",
-            ],
-        )
-    )
+    found = [
+        difference(runtime) if runtime else "",
+        f"The emulator does not do anything about {' and '.join(ignored)}" if ignored else "",
+        "" if mounts else "Nothing can be mounted here: paths in parameters are rewritten",
+        f"Executors on {master} do not see /Workspace, /Volumes and /dbfs" if master else "",
+    ]
+    return ". ".join(filter(None, found))

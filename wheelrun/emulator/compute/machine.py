@@ -28,6 +28,10 @@ DISK = "/local_disk0"
 """Where tasks see the cluster's own disk."""
 
 _GRACE = 8.0  # seconds that a task's processes have after SIGTERM; all are gone within ten
+_REWRITTEN = (
+    "emulator: nothing can be mounted at /Workspace, /Volumes and /dbfs on this machine, and paths there in the task's "
+    "parameters are those of the emulator's folders instead"
+)
 _UNREADABLE = "Cannot read the python file {}. Please check driver logs for more details."
 
 
@@ -64,12 +68,17 @@ class Machine:
     environment: Environment = field(init=False)
 
     def __post_init__(self) -> None:
-        self.environment = Environment(state=self.state, folder=self.folder / "python", preinstalled=self.preinstalled)
+        self.environment = Environment(
+            state=self.state,
+            cluster_id=self.cluster_id,
+            folder=self.folder / "python",
+            preinstalled=self.preinstalled,
+        )
 
     @property
     def disk(self) -> str:
-        """The path of its own disk, as tasks see it."""
-        return DISK if self.mounts else str(self.folder / "disk")
+        """The path of its own disk, as tasks see it; executors elsewhere see nothing that is mounted for a task."""
+        return DISK if self.mounts and self.master is None else str(self.folder / "disk")
 
     def boot(self) -> None:
         """Make what tasks need.
@@ -137,6 +146,10 @@ class Machine:
             seen = paths.named(self.state, real) if self.mounts else str(real)
             task = {"spark_python_task": {**task["spark_python_task"], "python_file": seen}}
         work.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.mounts:
+            for name in ("stderr", "output"):
+                with (work.folder / name).open("a", encoding="utf-8") as stream:
+                    stream.write(f"{_REWRITTEN}\n")
         return ended(run(self._order(work, task), stop))
 
     def _order(self, work: Work, task: Mapping[str, Any]) -> Order:
@@ -168,6 +181,7 @@ class Machine:
             "PYSPARK_DRIVER_PYTHON": python,
             "HOME": str(Path(self.disk, "home")),
             "TMPDIR": str(Path(self.disk, "tmp")),
+            "SPARK_LOCAL_DIRS": str(Path(self.disk, "tmp")),
             **self._environ,
             **values,
             "PATH": f"{Path(python).parent}{os.pathsep}{self._environ['PATH']}",

@@ -77,61 +77,76 @@ def applied(policy: Mapping[str, Rule], spec: Mapping[str, Any], *, defaults: bo
         if value is not None and path not in _VIRTUAL and "*" not in path and _at(result, path) is _MISSING:
             _put(result, path, value)
     virtual = {"cluster_type": "job" if job else "all-purpose"}
-    for path, rule in policy.items():
-        if path == "dbus_per_hour":
-            continue
-        for place, value in _matching(result, path) if path not in virtual else [(path, virtual[path])]:
-            _check(place, value, rule)
+    problems = [
+        f"Validation failed for {problem}"
+        for path, rule in policy.items()
+        if path != "dbus_per_hour"
+        for place, value in ([(path, virtual[path])] if path in virtual else _matching(result, path))
+        if (problem := _problem(place, value, rule))
+    ]
+    if problems:
+        raise ApiError("INVALID_PARAMETER_VALUE", f"Cluster validation error: {'; '.join(problems)}")
     return result
 
 
-def _check(path: str, value: Any, rule: Rule) -> None:
+def _problem(path: str, value: Any, rule: Rule) -> str:
+    """Return what is wrong with an attribute, and which one it is; empty if nothing is."""
     kind = rule["type"]
+    attribute, subject = _named(path)
     if value is _MISSING:
-        if kind not in ("fixed", "forbidden") and not rule.get("isOptional"):
-            raise _refused(path, "the value must be present")
-        return
-    if problem := _LIMITS[kind](value, rule):
-        raise _refused(path, f"{problem} (is {json.dumps(value)})")
+        is_needed = kind not in ("fixed", "forbidden") and not rule.get("isOptional")
+        return f"{attribute}, {subject} must be present" if is_needed else ""
+    problem = _LIMITS[kind](value, rule)
+    return f"{attribute}, {subject} {problem} (is {json.dumps(_text(value))})" if problem else ""
 
 
-def _refused(path: str, problem: str) -> ApiError:
-    return ApiError("INVALID_PARAMETER_VALUE", f"Cluster validation error: Validation failed for {path}, {problem}")
+def _named(path: str) -> tuple[str, str]:
+    """Return an attribute and what a message calls the value: of a setting or tag, its own name."""
+    top, rest = path.partition(".")[::2]
+    return (top, rest) if top in _MAPS and rest else (path, "the value")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _listed(values: Any) -> str:
+    return ", ".join(map(_text, values))
 
 
 def _fixed(value: Any, rule: Rule) -> str:
-    return "" if _same(value, rule["value"]) else f"the value must be {json.dumps(rule['value'])}"
+    return "" if _same(value, rule["value"]) else f"must be {_text(rule['value'])}"
 
 
 def _forbidden(value: Any, rule: Rule) -> str:
     del value, rule
-    return "the value must not be present"
+    return "must not be present"
 
 
 def _allowlist(value: Any, rule: Rule) -> str:
     fits = any(_same(value, item) for item in rule["values"])
-    return "" if fits else f"the value must be one of {', '.join(map(json.dumps, rule['values']))}"
+    return "" if fits else f"must be one of {_listed(rule['values'])}"
 
 
 def _blocklist(value: Any, rule: Rule) -> str:
     fits = not any(_same(value, item) for item in rule["values"])
-    return "" if fits else f"the value must not be one of {', '.join(map(json.dumps, rule['values']))}"
+    return "" if fits else f"must not be one of {_listed(rule['values'])}"
 
 
 def _regex(value: Any, rule: Rule) -> str:
     fits = re.fullmatch(rule["pattern"], str(value))
-    return "" if fits else f"the value must match {rule['pattern']}"
+    return "" if fits else f"must match {rule['pattern']}"
 
 
 def _range(value: Any, rule: Rule) -> str:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        return "the value must be a number"
+        return "must be a number"
     if "maxValue" in rule and number > rule["maxValue"]:
-        return f"the value must be no greater than {rule['maxValue']}"
+        return f"must be no greater than {rule['maxValue']}"
     if "minValue" in rule and number < rule["minValue"]:
-        return f"the value must be no less than {rule['minValue']}"
+        return f"must be no less than {rule['minValue']}"
     return ""
 
 

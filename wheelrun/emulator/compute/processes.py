@@ -51,6 +51,7 @@ def run(order: Order, stop: Callable[[], bool]) -> Ended:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        cwd="/",
         start_new_session=True,
     )
     assert process.stdin is not None

@@ -50,7 +50,7 @@ def spark_conf(spec: Mapping[str, Any], conf: Mapping[str, str], *, master: str 
         "spark.driver.host": _HOST,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.local.dir": str(Path(disk, "tmp")),
+        "spark.driver.defaultJavaOptions": f"-Djava.io.tmpdir={Path(disk, 'tmp')}",
         "spark.sql.warehouse.dir": f"file:{disk}/warehouse",
         **where,
         **{name: str(value) for name, value in conf.items()},

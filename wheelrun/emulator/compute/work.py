@@ -16,8 +16,10 @@ class Work:
         run_id: The id of the task's run: of this attempt.
         task: `{"python_wheel_task": {...}}` or `{"spark_python_task": {...}}`.
         libraries: As the task has them: `{"whl": path}`, `{"pypi": {"package": ...}}`, `{"requirements": path}`.
-        folder: Where the attempt's `stdout`, `stderr` and both in one, `output`, are appended to.
-        values: Variables of the task's context, such as DATABRICKS_JOB_ID.
+        folder: Where the attempt's `stdout`, `stderr` and both in one, `output`, are appended to. Values for
+            other tasks are lines of `values.jsonl` there, and are looked for in the folder beside it that has the
+            name of the other's run id.
+        values: Variables of the task's context, DATABRICKS_JOB_RUN_ID among them.
     """
 
     run_id: int

@@ -27,6 +27,8 @@ LARGEST_PARAMETERS = 10_000  # bytes of JSON
 _KEY = re.compile(r"[\w-]+", re.ASCII)
 _PARAMETER = re.compile(r"[\w.-]+", re.ASCII)
 _COMPUTE = ("existing_cluster_id", "new_cluster", "job_cluster_key", "environment_key")
+_UNSUPPORTED = ("continuous", "triggers", "git_source", "environment_variables")
+_UNSUPPORTED_OF_TASKS = ("compute", "environment_variables_key")
 _ASCII_ONLY = ("python_params", "spark_submit_params")
 
 
@@ -41,6 +43,9 @@ def check_job(settings: Mapping[str, Any], compute: Computing, check_other: Call
     Raises:
         ApiError: they cannot.
     """
+    for name in _UNSUPPORTED:
+        if settings.get(name):
+            _refuse(f"{name} is not supported by this emulator.")
     _check_numbers(settings)
     _check_when(settings)
     clusters = settings.get("job_clusters", ())
@@ -108,8 +113,6 @@ def _check_when(settings: Mapping[str, Any]) -> None:
     given_ones = [name for name in ("schedule", "trigger", "continuous") if name in settings]
     if len(given_ones) > 1:
         _refuse(f"Only one of schedule, trigger and continuous can be specified, not {' and '.join(given_ones)}.")
-    if "continuous" in settings:
-        _refuse("Continuous jobs are not run by this emulator.")
     if "schedule" in settings:
         schedule = settings["schedule"]
         try:
@@ -156,6 +159,9 @@ def _check_task(
         _refuse(f"Task '{key}' must have exactly one kind of task, not {', '.join(kinds) or 'none'}.")
     if kinds[0] not in given.KINDS:
         _refuse(f"Task '{key}': a {kinds[0]} is not run by this emulator.")
+    for name in _UNSUPPORTED_OF_TASKS:
+        if task.get(name):
+            _refuse(f"Task '{key}': {name} is not supported by this emulator.")
     if task.get("max_retries", 0) < -1:
         _refuse(f"Task '{key}': max_retries must be -1 or more.")
     for name in ("timeout_seconds", "min_retry_interval_millis"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ class Conductor:
         run: The job run; its last pass is run.
         graph: Its tasks.
         attempts: The last attempt of every task. Those that have not ended are run.
-        ended: Called, in that thread, once everything has ended and is remembered.
+        ended: Called, in that thread, with the run once everything has ended; it remembers the end.
     """
 
     def __init__(
@@ -38,11 +39,11 @@ class Conductor:
         run: JobRun,
         graph: Graph,
         attempts: Mapping[str, Attempt],
-        ended: Callable[[JobRun, Ending], None],
+        ended: Callable[[JobRun], None],
     ) -> None:
         self._means = means
         self._run = run
-        self._graph = graph.without(key for key, one in attempts.items() if one.ending == endings.DISABLED)
+        self._graph = graph.without(key for key, one in attempts.items() if one.ending == endings.NOT_SELECTED)
         self._ended = ended
         self._loop = Loop()
         self._why: Ending | None = None
@@ -95,7 +96,7 @@ class Conductor:
             message = f"{type(error).__name__}: {error}"
             ending = Ending(result="FAILED", code="INTERNAL_ERROR", message=message, life=endings.INTERNAL_ERROR)
             self._break(ending)
-        self._ended(self._run, ending)
+        self._ended(self._run.changed(life=ending.life, ending=ending, end=self._means.clock.millis()))
 
     def _begin(self) -> None:
         self._save(life=endings.RUNNING)
@@ -106,7 +107,7 @@ class Conductor:
             self._loop.end()
         for key, waits in self._waits.items():
             if not waits:
-                self._loop.post(lambda key=key: self._decide(key))  # type: ignore[misc]
+                self._loop.post(functools.partial(self._decide, key))
 
     def _decide(self, key: str) -> None:
         flow = self._flows[key]
@@ -131,7 +132,7 @@ class Conductor:
             if below in self._waits:
                 self._waits[below] -= 1
                 if not self._waits[below]:
-                    self._loop.post(lambda below=below: self._decide(below))  # type: ignore[misc]
+                    self._loop.post(functools.partial(self._decide, below))
         self._left -= 1
         if not self._left:
             self._loop.end()
@@ -149,15 +150,13 @@ class Conductor:
     def _finished(self) -> Ending:
         self._save(life=endings.TERMINATING)
         self._clusters.release()
-        ending = self._why or endings.of_tasks(
+        ended = {key: one.ending for key, one in self._last.items() if one.ending and one.ending.result != "DISABLED"}
+        return self._why or endings.of_tasks(
             [
-                (key, one.ending, not self._graph.downstream[key])
-                for key, one in self._last.items()
-                if one.ending is not None and one.ending != endings.DISABLED
+                (key, ending, not any(below in ended for below in self._graph.downstream[key]))
+                for key, ending in ended.items()
             ]
         )
-        self._close(ending)
-        return ending
 
     def _break(self, ending: Ending) -> None:
         now = self._means.clock.millis()
@@ -166,10 +165,6 @@ class Conductor:
             if not flow.over:
                 flow.save(life=ending.life, ending=ending, end=now)
         self._clusters.release()
-        self._close(ending)
-
-    def _close(self, ending: Ending) -> None:
-        self._save(life=ending.life, ending=ending, end=self._means.clock.millis())
 
     def _save(self, **values: Any) -> None:
         self._run = self._run.changed(**values)

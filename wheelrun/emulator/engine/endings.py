@@ -67,6 +67,7 @@ WITH_FAILURES = Ending(result="SUCCESS_WITH_FAILURES", code="SUCCESS_WITH_FAILUR
 CANCELED = Ending(result="CANCELED", code="USER_CANCELED", message="Run cancelled.", stopped=True)
 TIMED_OUT = Ending(result="TIMEDOUT", code="CANCELED", message="Run timed out.", stopped=True)
 DISABLED = Ending(result="DISABLED", code="DISABLED", message="The task is disabled.")
+NOT_SELECTED = Ending(result="DISABLED", code="DISABLED", message="The task was not selected for this run.")
 TOO_MANY = Ending(
     result="MAXIMUM_CONCURRENT_RUNS_REACHED",
     code="MAX_CONCURRENT_RUNS_EXCEEDED",
@@ -77,6 +78,7 @@ RESTARTED = Ending(
     result="FAILED", code="INTERNAL_ERROR", message="The service restarted while this was running.", life=INTERNAL_ERROR
 )
 NEVER_RUN = {
+    "DISABLED": Ending(result="DISABLED", code="DISABLED", message="An upstream task is disabled."),
     "EXCLUDED": Ending(result="EXCLUDED", code="SKIPPED", message="The task's conditions were not met."),
     "UPSTREAM_FAILED": Ending(result="UPSTREAM_FAILED", code="SKIPPED", message="An upstream task failed."),
     "UPSTREAM_CANCELED": Ending(result="UPSTREAM_CANCELED", code="SKIPPED", message="An upstream task was canceled."),

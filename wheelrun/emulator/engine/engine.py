@@ -34,6 +34,9 @@ class Engine:
         compute: Runs tasks.
         clock: Knows the time.
         parallel: How many tasks may run on clusters at once.
+
+    Attributes:
+        lock: Held while a run is started, repaired, cancelled, and where it ends.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class Engine:
             jobs=self,
             workspace={"id": "0", "url": state.host},
         )
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._active: dict[int, Conductor] = {}
         self._of_job: dict[int, set[int]] = {}
         self._waiting: dict[int, deque[int]] = {}
@@ -69,7 +72,9 @@ class Engine:
         Raises:
             ApiError: the run that the token stands for was deleted.
         """
-        with self._lock:
+        with self.lock:
+            if self._closing:
+                raise ApiError("TEMPORARILY_UNAVAILABLE", "The emulator is being stopped.")
             known = None if order.token is None else self.records.of_token(order.token)
             if known is not None:
                 if self.records.run(known) is None:
@@ -100,7 +105,7 @@ class Engine:
 
     def repair(self, run: JobRun, tasks: Sequence[Mapping[str, Any]], rerun: set[str]) -> None:
         """Run tasks of a run again; its last pass is the repair."""
-        with self._lock:
+        with self.lock:
             last = self.records.latest(run.run_id)
             again = [
                 Attempt(
@@ -123,7 +128,7 @@ class Engine:
 
     def cancel(self, run_id: int) -> None:
         """Cancel a job run; one that has ended stays as it is."""
-        with self._lock:
+        with self.lock:
             conductor, run = self._active.get(run_id), self.records.run(run_id)
             if conductor is not None:
                 conductor.cancel()
@@ -133,22 +138,23 @@ class Engine:
 
     def cancel_task(self, attempt: Attempt) -> None:
         """Cancel a task run; one that has ended stays as it is."""
-        with self._lock:
+        with self.lock:
             conductor = self._active.get(attempt.job_run_id)
             if conductor is not None:
                 conductor.cancel_task(attempt)
 
-    def cancel_all(self, job_id: int | None, *, queued: bool) -> None:
-        """Cancel the runs of a job, or of all jobs; those that wait in the queue, too, or only those without a job."""
-        with self._lock:
+    def cancel_all(self, job_id: int | None) -> None:
+        """Cancel the runs of a job; without one, all runs that wait in a queue."""
+        with self.lock:
             waiting = [run for key, runs in self._waiting.items() if job_id in {None, key} for run in runs]
             active = [] if job_id is None else list(self._of_job.get(job_id, ()))
-            for run_id in [*(waiting if queued or job_id is not None else ()), *active]:
+            # none that waits is to take the place of one that ends
+            for run_id in [*waiting, *active]:
                 self.cancel(run_id)
 
     def watch(self, run_id: int, ended: Callable[[Ending], None]) -> None:
         """Have something called, from any thread, when a job run ends."""
-        with self._lock:
+        with self.lock:
             run = self.records.run(run_id)
             if run is not None and run.latest.ending is not None:
                 ended(run.latest.ending)
@@ -158,7 +164,7 @@ class Engine:
     def close(self) -> None:
         """End what runs. It stays remembered as under way, and has ended when the state is opened again."""
         self.schedules.close()
-        with self._lock:
+        with self.lock:
             self._closing = True
             conductors = list(self._active.values())
         for conductor in conductors:
@@ -175,8 +181,7 @@ class Engine:
     def _attempts(self, run: JobRun, tasks: Sequence[Mapping[str, Any]]) -> list[Attempt]:
         made = []
         for task in tasks:
-            run_id = self.records.new_id()
-            off = task.get("disabled", False) or (run.only is not None and task["task_key"] not in run.only)
+            run_id, ending = self.records.new_id(), _left_out(run, task)
             made.append(
                 Attempt(
                     run_id=run_id,
@@ -185,8 +190,8 @@ class Engine:
                     key=task["task_key"],
                     original=run_id,
                     task=task,
-                    life=endings.TERMINATED if off else endings.BLOCKED,
-                    ending=endings.DISABLED if off else None,
+                    life=endings.BLOCKED if ending is None else ending.life,
+                    ending=ending,
                 )
             )
         return made
@@ -212,8 +217,12 @@ class Engine:
         self._of_job.setdefault(run.job_id, set()).add(run.run_id)
         conductor.start()
 
-    def _has_ended(self, run: JobRun, ending: Ending) -> None:
-        with self._lock:
+    def _has_ended(self, run: JobRun) -> None:
+        ending = run.latest.ending
+        assert ending is not None
+        with self.lock:
+            # who sees that it has ended finds its place free
+            self.records.save(run)
             del self._active[run.run_id]
             self._of_job[run.job_id].discard(run.run_id)
             watchers = self._watchers.pop(run.run_id, [])
@@ -259,6 +268,12 @@ class Engine:
         for job_id in list(self._waiting):
             with contextlib.suppress(ApiError):
                 self._next(job_id)
+
+
+def _left_out(run: JobRun, task: Mapping[str, Any]) -> Ending | None:
+    if run.only is not None and task["task_key"] not in run.only:
+        return endings.NOT_SELECTED
+    return endings.DISABLED if task.get("disabled") else None
 
 
 def _queued(run: JobRun) -> str:

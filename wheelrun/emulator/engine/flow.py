@@ -74,13 +74,13 @@ class Flow:
         """Begin the attempt."""
         self._timer = None
         self.save(life=endings.PENDING, start=self.scene.means.clock.millis())
-        if timeout := self.attempt.task.get("timeout_seconds"):
-            self._timer = self.scene.loop.later(timeout, lambda: self._stop(endings.TIMED_OUT))
         self._body = self.scene.body(self)
         self._body.start()
 
     def executing(self, **facts: Any) -> None:
-        """Tell that the attempt began to execute."""
+        """Tell that the attempt began to execute: its timeout counts from now."""
+        if timeout := self.attempt.task.get("timeout_seconds"):
+            self._timer = self.scene.loop.later(timeout, self._time_out)
         self.save(life=endings.RUNNING, began=self.scene.means.clock.millis(), **facts)
 
     def finish(self, ending: Ending, **facts: Any) -> None:
@@ -116,9 +116,13 @@ class Flow:
         self.attempt = dataclasses.replace(self.attempt, **values)
         self.scene.means.records.save_attempt(self.attempt)
 
+    def _time_out(self) -> None:
+        if self._why is None:
+            self._stop(endings.TIMED_OUT)
+
     def _stop(self, why: Ending) -> None:
-        if self._body is not None and self._why is None:
-            self._why = why
+        is_stopping, self._why = self._why is not None, why
+        if self._body is not None and not is_stopping:
             self._body.stop()
 
     def _end(self, ending: Ending, **facts: Any) -> None:

@@ -18,16 +18,20 @@ _STANDINGS = {
     "CANCELED": "canceled",
     "UPSTREAM_CANCELED": "canceled",
     "EXCLUDED": "excluded",
-    "DISABLED": "excluded",
+    "DISABLED": "disabled",
 }
 """What a result is for the tasks that depend on it."""
 
 _UNMET = "unmet"
+_GOOD = {"success", "excluded"}
+"""An excluded task counts as a successful one."""
+
 _BAD = {"failed", "canceled"}
+_SKIPPED = {"excluded", _UNMET}
 
 _RULES: Mapping[str, Callable[[Sequence[str]], bool]] = {
-    "ALL_SUCCESS": lambda standings: all(one == "success" for one in standings),
-    "AT_LEAST_ONE_SUCCESS": lambda standings: "success" in standings,
+    "ALL_SUCCESS": lambda standings: all(one in _GOOD for one in standings),
+    "AT_LEAST_ONE_SUCCESS": lambda standings: bool(_GOOD & set(standings)),
     "NONE_FAILED": lambda standings: not _BAD & set(standings) and "success" in standings,
     "ALL_DONE": lambda _: True,
     "AT_LEAST_ONE_FAILED": lambda standings: bool(_BAD & set(standings)),
@@ -124,21 +128,27 @@ def standing(result: str, *, wanted: str | None = None, outcome: str | None = No
 def verdict(run_if: str, standings: Sequence[str]) -> str | None:
     """Return the result of a task that does not run after what came before it; None if it runs.
 
+    A task is excluded if all that it depends on is, or was left out by a condition. It is disabled if it would run,
+    were it not for disabled tasks that it depends on.
+
     Args:
         run_if: The task's rule.
         standings: Of each task that it depends on its `standing`.
     """
     if not standings:
         return None
-    # a branch that was not taken counts as excluded, and a task all of whose dependencies are excluded is so itself
-    seen = ["excluded" if one == _UNMET else one for one in standings]
-    if all(one == "excluded" for one in seen):
+    if all(one in _SKIPPED for one in standings):
         return "EXCLUDED"
-    if _RULES[run_if](seen):
+    if _RULES[run_if](standings):
         return None
+    others = [one for one in standings if one != "disabled"]
+    if len(others) < len(standings) and (not others or _RULES[run_if](others)):
+        return "DISABLED"
     if run_if in _FOR_FAILURES:
         return "EXCLUDED"
-    return "UPSTREAM_FAILED" if "failed" in seen else "UPSTREAM_CANCELED" if "canceled" in seen else "EXCLUDED"
+    return (
+        "UPSTREAM_FAILED" if "failed" in standings else "UPSTREAM_CANCELED" if "canceled" in standings else "EXCLUDED"
+    )
 
 
 def _reached(keys: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:

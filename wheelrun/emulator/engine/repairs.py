@@ -13,7 +13,7 @@ from wheelrun.emulator.engine.records import Attempt, JobRun, Pass
 from wheelrun.emulator.errors import ApiError
 
 
-def repaired(engine: Engine, run: JobRun, fields: Mapping[str, Any]) -> int:
+def repaired(engine: Engine, run_id: int, fields: Mapping[str, Any]) -> int:
     """Begin a repair and return its id.
 
     Tasks are run with the settings that they have in the job now. Job parameters that are not sent again have their
@@ -21,26 +21,29 @@ def repaired(engine: Engine, run: JobRun, fields: Mapping[str, Any]) -> int:
 
     Args:
         engine: Runs it.
-        run: The job run.
+        run_id: The job run.
         fields: What was asked for: "rerun_tasks" or "rerun_all_failed_tasks", "rerun_dependent_tasks",
             "latest_repair_id", "job_parameters".
 
     Raises:
-        ApiError: it is under way, or there is nothing to repair, or another repair came first.
+        ApiError: there is no such run, it is under way, or there is nothing to repair, or another repair came first.
     """
-    settings, tasks = _current(engine, run)
-    last = engine.records.latest(run.run_id)
-    rerun = selected(fields, Graph.of(tasks), last)
-    _check_latest(run, fields.get("latest_repair_id"))
-    item = Pass(
-        repair_id=engine.records.new_id(),
-        start=engine.clock.millis(),
-        parameters=job_parameters(settings.get("parameters", ()), fields.get("job_parameters", {})),
-        overriding={name: fields[name] for name in OVERRIDING if name in fields},
-    )
-    engine.repair(dataclasses.replace(run, settings=settings, passes=[*run.passes, item]), tasks, rerun)
-    assert item.repair_id is not None
-    return item.repair_id
+    with engine.lock:
+        run = engine.records.run(run_id)
+        if run is None:
+            raise ApiError("INVALID_PARAMETER_VALUE", f"Run {run_id} does not exist.")
+        _check_latest(run, fields.get("latest_repair_id"))
+        settings, tasks = _current(engine, run)
+        rerun = selected(fields, Graph.of(tasks), engine.records.latest(run_id))
+        repair_id = engine.records.new_id()
+        item = Pass(
+            repair_id=repair_id,
+            start=engine.clock.millis(),
+            parameters=job_parameters(settings.get("parameters", ()), fields.get("job_parameters", {})),
+            overriding={name: fields[name] for name in OVERRIDING if name in fields},
+        )
+        engine.repair(dataclasses.replace(run, settings=settings, passes=[*run.passes, item]), tasks, rerun)
+    return repair_id
 
 
 def selected(fields: Mapping[str, Any], graph: Graph, last: Mapping[str, Attempt]) -> set[str]:

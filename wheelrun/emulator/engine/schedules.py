@@ -45,10 +45,6 @@ class Schedules:
         self._changed = True
         self._clock.wake()
 
-    def due(self, job: Job) -> float | None:
-        """Return when a job is to be started next, in seconds since the epoch; None if never."""
-        return due(job.settings, job.since / 1000)
-
     def close(self) -> None:
         """Fire no more."""
         self._closing = True
@@ -65,7 +61,7 @@ class Schedules:
     def _step(self, job: Job) -> float | None:
         """Start a job if it is due; return when it is due next."""
         now = self._clock.now()
-        time = self.due(job)
+        time = due(job.settings, job.since / 1000)
         if time is None or time > now or self._closing:
             return time
         try:

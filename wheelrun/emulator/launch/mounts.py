@@ -20,7 +20,7 @@ _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s39
 
 
 def mount(folders: Mapping[str, str], base: Path) -> None:
-    """Make folders appear at paths directly below the root.
+    """Make folders appear at paths directly below the root, which becomes the working directory.
 
     Args:
         folders: The path, such as "/Workspace", and the folder that appears there.
@@ -31,7 +31,6 @@ def mount(folders: Mapping[str, str], base: Path) -> None:
     """
     if sys.platform != "linux":
         raise OSError("this system has no namespaces of mounts")
-    working = Path.cwd()
     _own_mounts()
     _mount("tmpfs", base, kind="tmpfs")
     for entry in Path("/").iterdir():
@@ -43,7 +42,6 @@ def mount(folders: Mapping[str, str], base: Path) -> None:
     _call("syscall", _PIVOT_ROOT[os.uname().machine], b".", b".")
     _call("umount2", b".", _MNT_DETACH)
     os.chdir("/")
-    os.chdir(working)
 
 
 def _own_mounts() -> None:

@@ -78,6 +78,7 @@ class _Supervised:
         self.selector = selectors.DefaultSelector()
         self.code: int | None = None
         self.ending: threading.Thread | None = None
+        self.heard, self.told = socket.socketpair()
 
     def run(self) -> dict[str, Any]:
         logs = {name: _opened(Path(self.order.logs) / name) for name in ("stdout", "stderr", "output")}
@@ -113,13 +114,12 @@ class _Supervised:
     @contextlib.contextmanager
     def _children_ends(self) -> Any:
         """Let the selector hear of the end of a child."""
-        heard, told = socket.socketpair()
-        with heard, told:
-            told.setblocking(False)
-            heard.setblocking(False)
+        with self.heard, self.told:
+            for end in (self.heard, self.told):
+                end.setblocking(False)
             signal.signal(signal.SIGCHLD, lambda *_: None)
-            signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-            self.selector.register(heard, selectors.EVENT_READ)
+            signal.set_wakeup_fd(self.told.fileno(), warn_on_full_buffer=False)
+            self.selector.register(self.heard, selectors.EVENT_READ)
             yield
             signal.set_wakeup_fd(-1)
 
@@ -155,11 +155,13 @@ class _Supervised:
     def _end(self) -> None:
         """End what there is of the session, but not this process."""
         if self.ending is None:
-            own = os.getpid()
-            self.ending = threading.Thread(
-                target=end_session, args=(own,), kwargs={"without": (own,), "grace": self.order.grace}
-            )
+            self.ending = threading.Thread(target=self._end_session)
             self.ending.start()
+
+    def _end_session(self) -> None:
+        end_session(os.getpid(), without=(os.getpid(),), grace=self.order.grace)
+        with contextlib.suppress(OSError):  # full: it is being heard
+            self.told.send(b".")
 
 
 def _end_with_parent() -> None:

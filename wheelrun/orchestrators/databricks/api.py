@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wheelrun._version import __version__
+from wheelrun.config import EMULATOR_PROFILE, emulator_login
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
 
 if TYPE_CHECKING:
@@ -269,7 +270,8 @@ class _Once:
 def connect(host: str = "", profile: str = "") -> Api:
     """Return the calls to a workspace; the client's unified authentication finds the credentials, in this environment.
 
-    What the environment names goes before what is given, so that one configuration serves several workspaces.
+    What the environment names goes before what is given, so that one configuration serves several workspaces; but the
+    emulator on this machine is never taken for another one.
 
     Args:
         host: The workspace's address, if it is known.
@@ -278,10 +280,13 @@ def connect(host: str = "", profile: str = "") -> Api:
     Raises:
         ConfigurationError: the client is not installed, or there is no workspace, or there are no credentials for it.
     """
-    named = os.environ.get(HOST_VARIABLE, "")
+    named = workspace_named(profile)
     if named:
         host, profile = named, ""
-    return _connected(host, profile, tuple(sorted(_credentials().items())))
+    token = ""
+    if profile == EMULATOR_PROFILE:
+        host, token = emulator_login()
+    return _connected(host, "" if token else profile, token, tuple(sorted(_credentials().items())))
 
 
 def connect_to(host: str, profile: str = "") -> Api:
@@ -290,13 +295,18 @@ def connect_to(host: str, profile: str = "") -> Api:
     Raises:
         ConfigurationError: as `connect` does; or the environment names another workspace, whose credentials it holds.
     """
-    named = os.environ.get(HOST_VARIABLE, "")
+    named = workspace_named(profile)
     if host and named and address(named) != address(host):
         raise ConfigurationError(
             f"this lies in {host}, and {HOST_VARIABLE} names {address(named)}",
             hint=f"set {HOST_VARIABLE} and the credentials for {host}, or unset them",
         )
     return connect(host, profile)
+
+
+def workspace_named(profile: str) -> str:
+    """Return the workspace that the environment names, and that goes before a target's; empty if there is none."""
+    return "" if profile == EMULATOR_PROFILE else os.environ.get(HOST_VARIABLE, "")
 
 
 def address(host: str) -> str:
@@ -306,7 +316,7 @@ def address(host: str) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _connected(host: str, profile: str, credentials: tuple[tuple[str, str], ...]) -> Api:
+def _connected(host: str, profile: str, token: str, credentials: tuple[tuple[str, str], ...]) -> Api:
     del credentials  # others make another client
     try:
         from databricks.sdk import WorkspaceClient
@@ -320,6 +330,8 @@ def _connected(host: str, profile: str, credentials: tuple[tuple[str, str], ...]
         config = Config(
             host=host or None,
             profile=profile or None,
+            token=token or None,
+            auth_type="pat" if token else None,
             retry_timeout_seconds=1,
             product="wheelrun",
             product_version=__version__,

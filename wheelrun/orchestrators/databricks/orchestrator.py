@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from wheelrun.deployment import Deployment
 from wheelrun.errors import ClusterError, ConfigurationError
 from wheelrun.orchestrators.base import flavor_of
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle
-from wheelrun.orchestrators.databricks.api import HOST_VARIABLE, Api, RefusedError, connect, connect_to
+from wheelrun.orchestrators.databricks.api import Api, RefusedError, connect, connect_to, workspace_named
 from wheelrun.orchestrators.databricks.compute import Computes, check_settings
 from wheelrun.orchestrators.databricks.config import DatabricksConfig
 from wheelrun.orchestrators.databricks.follow import Followed, LogReader
@@ -95,10 +94,11 @@ class DatabricksOrchestrator(WheeledOrchestrator):
         if given.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
             return stack
         path = folder(given) if given else ""
+        profile = self.config.profile or ""
         place = Place(
             host=self.api.host,
             path=path or folder(f"/Workspace/Users/{self.user()}/{_HOME}"),
-            profile="" if HOST_VARIABLE in os.environ else self.config.profile or "",
+            profile="" if workspace_named(profile) else profile,
         )
         if place.kind == DBFS:
             self.warnings.append(

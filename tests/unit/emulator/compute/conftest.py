@@ -56,9 +56,16 @@ class Bench:
     def cluster(self, **spec):
         return self.compute.job_cluster({**SPEC, **spec}, name="job")
 
+    write = staticmethod(write_wheel)
+
     def wheel(self, code=HELLO, **options):
         """Put a wheel into the workspace; return it as a library."""
         return {"whl": f"/Workspace/{write_wheel(self.state.workspace, code, **options).name}"}
+
+    def hello(self, cluster, *libraries, **options):
+        """Run the entry point of the wheel `hello`."""
+        task = {"python_wheel_task": {"package_name": "hello", "entry_point": "hello"}}
+        return self.execute(cluster, task, libraries, **options)
 
     def work(self, task, libraries=(), values=None):
         number = next(self.attempts)
@@ -74,8 +81,27 @@ class Bench:
         task = {"spark_python_task": {"python_file": "/Workspace/task.py", "parameters": list(parameters)}}
         return self.execute(cluster, task, **options)
 
+    def wait_for(self, text, name="stdout"):
+        """Wait until the task has printed a text."""
+        wait_for(lambda: (self.folder / name).exists() and text in self.said(name))
+
+    def existing(self, **spec):
+        """Make a cluster that stays."""
+        return self.compute.create({**SPEC, **spec})
+
+    def until(self, cluster, state):
+        """Wait until a cluster is in a state."""
+        return wait_for(lambda: (found := self.compute.clusters.get(cluster))["state"] == state and found)
+
     def said(self, name="stdout"):
         return (self.folder / name).read_text(encoding="utf-8")
+
+
+def wait_for(condition):
+    pause = threading.Event()
+    while not (found := condition()):
+        pause.wait(0.01)
+    return found
 
 
 @pytest.fixture

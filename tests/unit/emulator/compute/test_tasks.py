@@ -7,6 +7,8 @@ import threading
 
 import pytest
 
+from wheelrun.emulator.compute.paths import located
+
 WHEEL = {"package_name": "hello", "entry_point": "hello"}
 
 
@@ -93,8 +95,10 @@ def test_a_task_that_is_stopped(bench):
         time.sleep(600)
     """
     cluster = bench.cluster()
-    threading.Thread(target=stop_when_it_prints, args=(bench, stop)).start()
+    thread = threading.Thread(target=lambda: (bench.wait_for("\n"), stop.set()))
+    thread.start()
     outcome = bench.run(cluster, code, stop=stop)
+    thread.join()
     assert (outcome.result, outcome.code) == ("CANCELED", "CANCELED")
     child, asked = bench.said().split()
     assert asked == "asked"
@@ -102,12 +106,84 @@ def test_a_task_that_is_stopped(bench):
         os.kill(int(child), 0)
 
 
-def stop_when_it_prints(bench, stop):
-    wait_for(lambda: (bench.folder / "stdout").exists() and bench.said().endswith("\n"))
+def test_what_a_task_knows_of_its_cluster(bench):
+    cluster = bench.cluster(spark_env_vars={"GREETING": "hi", "PYTHONPATH": "/elsewhere"})
+    code = """
+        import os, sys
+        print(os.environ["GREETING"], os.environ["DATABRICKS_RUNTIME_VERSION"], os.environ["DATABRICKS_JOB_ID"])
+        print("/elsewhere" in sys.path, "WHEELRUN_HOME" in os.environ, "secret" in str(os.environ))
+        open("left", "w")
+    """
+    assert bench.run(cluster, code, values={"DATABRICKS_JOB_ID": "7"}).result == "SUCCESS"
+    assert bench.said() == "hi 15.4 7\nTrue False False\n"
+
+
+def test_tasks_see_what_is_installed_here_and_nothing_else(bench):
+    code = """
+        import importlib.util
+        for name in ("pyspark", "databricks.sdk", "pytest", "wheelrun"):
+            print(name, importlib.util.find_spec(name) is not None)
+    """
+    bench.run(bench.cluster(), code)
+    assert bench.said() == "pyspark True\ndatabricks.sdk True\npytest False\nwheelrun False\n"
+
+
+def test_nothing_secret_is_on_a_command_line(bench):
+    code = """
+        from pathlib import Path
+        print(Path("/proc/self/cmdline").read_bytes())
+    """
+    bench.run(bench.cluster(), code, "hush")
+    assert "hush" not in bench.said()
+
+
+def test_the_output_comes_while_the_task_runs(bench):
+    stop = threading.Event()
+    cluster, results = bench.cluster(), []
+    code = """
+        import sys, time
+        print("first")
+        sys.stderr.write("half a line")
+        sys.stderr.flush()
+        time.sleep(600)
+    """
+    thread = threading.Thread(target=lambda: results.append(bench.run(cluster, code, stop=stop)))
+    thread.start()
+    bench.wait_for("first\n")
+    bench.wait_for("half a line", "stderr")
+    bench.wait_for("half a line", "output")
     stop.set()
+    thread.join()
+    assert [outcome.result for outcome in results] == ["CANCELED"]
 
 
-def wait_for(condition):
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.01)
+@pytest.mark.parametrize("file", ["/Workspace/none.py", "dbfs:/none.py", "relative.py", "/Volumes/../etc/hosts"])
+def test_a_file_that_is_not_there(bench, file):
+    outcome = bench.execute(bench.cluster(), {"spark_python_task": {"python_file": file}})
+    assert outcome.result == "FAILED"
+    assert outcome.error == f"Cannot read the python file {file}. Please check driver logs for more details."
+
+
+@pytest.mark.parametrize("place", ["/Workspace/a.py", "/Volumes/c/s/v/a.py", "dbfs:/a.py", "/dbfs/a.py"])
+def test_where_a_file_may_lie(bench, place):
+    file = located(bench.state, place)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.with_name("beside.py").write_text("name = 'beside'\n")
+    file.write_text("import sys, beside\nif __name__ == '__main__':\n    print(sys.argv[1:], beside.name)\n")
+    outcome = bench.execute(bench.cluster(), {"spark_python_task": {"python_file": place, "parameters": ["x"]}})
+    assert outcome.result == "SUCCESS"
+    assert bench.said() == "['x'] beside\n"
+
+
+def test_an_emulator_that_is_stopped_ends_its_tasks(bench):
+    cluster, results = bench.cluster(), []
+    code = "import os, time; print(os.getpid()); time.sleep(600)"
+    thread = threading.Thread(target=lambda: results.append(bench.run(cluster, code)))
+    thread.start()
+    bench.wait_for("\n")
+    bench.compute.close()
+    thread.join()
+    assert [(outcome.result, outcome.code) for outcome in results] == [("INTERNAL_ERROR", "CLUSTER_ERROR")]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(bench.said()), 0)
+    assert [path.name for path in bench.state.clusters.iterdir()] == ["preinstalled"]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import threading
 import time
 
 import pytest
 
+from wheelrun.emulator.compute import Outcome
 from wheelrun.emulator.engine import endings
 from wheelrun.emulator.engine.orders import Order
 from wheelrun.emulator.errors import ApiError
@@ -67,10 +69,21 @@ def test_tasks_for_the_case_of_a_failure(bench, script):
     assert bench.done(run_id).latest.ending == endings.WITH_FAILURES
 
 
-def test_disabled_tasks_are_in_nobodys_way(bench, script):
-    run_id = bench.once(script("a"), script("b", FAIL, after=["a"], disabled=True), script("c", after=["b"]))
-    assert bench.results(run_id) == {"a": "SUCCESS", "b": "DISABLED", "c": "SUCCESS"}
+def test_disabled_tasks_and_what_needs_them_do_not_run(bench, script):
+    run_id = bench.once(
+        script("a"),
+        script("b", FAIL, after=["a"], disabled=True),
+        script("c", after=["b"]),
+        script("d", after=["b"], run_if="ALL_DONE"),
+    )
+    assert bench.results(run_id) == {"a": "SUCCESS", "b": "DISABLED", "c": "DISABLED", "d": "SUCCESS"}
     assert bench.done(run_id).latest.ending == endings.SUCCESS
+
+
+def test_a_failure_before_a_disabled_task_is_one(bench, script):
+    run_id = bench.once(script("a", FAIL), script("b", after=["a"], disabled=True))
+    assert bench.results(run_id) == {"a": "FAILED", "b": "DISABLED"}
+    assert bench.done(run_id).latest.ending.result == "FAILED"
 
 
 def test_only_some_tasks_of_a_job(bench, script):
@@ -129,6 +142,12 @@ def test_a_task_that_takes_too_long(bench, script):
     assert bench.done(run_id).latest.ending.result == "FAILED"
 
 
+def test_the_wait_for_others_is_no_part_of_the_time_that_a_task_takes(benches, script):
+    bench = benches(parallel=1)
+    run_id = bench.once(*(script(key, "import time; time.sleep(0.7)", timeout_seconds=2) for key in "abcd"))
+    assert set(bench.results(run_id).values()) == {"SUCCESS"}
+
+
 def test_a_timeout_is_tried_again_if_asked_for(bench, script):
     run_id = bench.once(script("a", SLEEP, timeout_seconds=1, max_retries=1, retry_on_timeout=True))
     assert bench.results(run_id) == {"a": "TIMEDOUT"}
@@ -150,6 +169,27 @@ def test_a_run_is_cancelled(bench, script, until):
     assert bench.results(run_id) == {"a": "CANCELED", "b": "CANCELED"}
     bench.engine.cancel(run_id)
     assert bench.done(run_id).latest.ending == endings.CANCELED
+
+
+def test_a_cancelled_run_tries_nothing_again(bench, script, until, monkeypatch):
+    """Neither a task that was being stopped for its timeout when the run was cancelled."""
+    stopping, let_go = threading.Event(), threading.Event()
+
+    def slow_to_stop(_, work, stop):
+        stop.wait(30)
+        stopping.set()
+        let_go.wait(30)
+        return Outcome(result="CANCELED", code="CANCELED")
+
+    monkeypatch.setattr(bench.compute, "execute", slow_to_stop)
+    run_id = bench.once(script("a", timeout_seconds=1, max_retries=-1, retry_on_timeout=True))
+    assert stopping.wait(30)
+    bench.engine.cancel(run_id)
+    # what is posted after a cancellation is done after it
+    until(lambda: bench.engine._active[run_id]._why is not None)
+    let_go.set()
+    assert bench.results(run_id) == {"a": "CANCELED"}
+    assert len(bench.engine.records.attempts(run_id)) == 1
 
 
 def test_a_task_is_cancelled(bench, script, until):
@@ -221,6 +261,13 @@ def test_the_token_of_a_deleted_run(bench, script):
     assert bench.engine.records.attempts(run_id) == []
 
 
+def test_a_run_ends_while_another_waits_for_it(bench, script):
+    """A job that starts another and waits for it holds no place that the other needs."""
+    inner = bench.job(script("i"), max_concurrent_runs=1000)
+    starts = [{"task_key": f"o{number}", "run_job_task": {"job_id": inner}} for number in range(50)]
+    assert set(bench.results(bench.once(*starts)).values()) == {"SUCCESS"}
+
+
 def test_runs_of_a_job_wait_for_each_other(bench, script, until):
     job_id = bench.job(script("a", "import time; time.sleep(0.3)"), queue={"enabled": True})
     first, second, third = (bench.now(job_id) for _ in range(3))
@@ -243,14 +290,38 @@ def test_a_run_too_many_is_skipped_without_a_queue(bench, script):
         bench.done(run_id)
 
 
+def test_a_run_that_has_ended_makes_room_at_once(bench, script, until):
+    """Who sees the end can start another: it is seen no sooner than the place is free."""
+    job_id = bench.job(script("a"))
+    with bench.engine.lock:
+        run_id = bench.now(job_id)
+        conductor = bench.engine._active[run_id]
+        until(lambda: bench.engine.records.run(run_id).latest.life == "TERMINATING")
+        conductor._thread.join(0.2)  # it waits for the lock
+        assert bench.engine.records.run(run_id).active
+    assert bench.done(run_id).latest.ending == endings.SUCCESS
+    assert bench.done(bench.now(job_id)).latest.ending == endings.SUCCESS
+
+
 def test_a_run_in_the_queue_can_be_cancelled(bench, script):
     job_id = bench.job(script("a", SLEEP), queue={"enabled": True})
     first, second = bench.now(job_id), bench.now(job_id)
     bench.engine.cancel(second)
     assert bench.done(second).latest.ending == endings.CANCELED
     assert bench.results(second) == {"a": "CANCELED"}
-    bench.engine.cancel_all(job_id, queued=False)
+    bench.engine.cancel_all(job_id)
     assert bench.done(first).latest.ending == endings.CANCELED
+
+
+def test_all_that_waits_can_be_cancelled(bench, script):
+    jobs = [bench.job(script("a", SLEEP), queue={"enabled": True}) for _ in range(2)]
+    active, waiting = [bench.now(job_id) for job_id in jobs], [bench.now(job_id) for job_id in jobs]
+    bench.engine.cancel_all(None)
+    assert [bench.done(run_id).latest.ending for run_id in waiting] == [endings.CANCELED] * 2
+    assert all(bench.engine.records.run(run_id).active for run_id in active)
+    for job_id in jobs:
+        bench.engine.cancel_all(job_id)
+    assert [bench.done(run_id).latest.ending for run_id in active] == [endings.CANCELED] * 2
 
 
 def test_clusters_are_shared_within_a_run_and_end_with_it(bench, script):

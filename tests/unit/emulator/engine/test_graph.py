@@ -50,7 +50,7 @@ def test_a_long_chain():
     assert len(graph.below(["0"])) == 1000
 
 
-S, F, C, X = "success", "failed", "canceled", "excluded"
+S, F, C, X, U, D = "success", "failed", "canceled", "excluded", "unmet", "disabled"
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,24 @@ S, F, C, X = "success", "failed", "canceled", "excluded"
         ("ALL_SUCCESS", [S, F], "UPSTREAM_FAILED"),
         ("ALL_SUCCESS", [S, C], "UPSTREAM_CANCELED"),
         ("ALL_SUCCESS", [C, F], "UPSTREAM_FAILED"),
-        ("ALL_SUCCESS", [S, X], "EXCLUDED"),
+        ("ALL_SUCCESS", [S, X], None),
+        ("ALL_SUCCESS", [S, U], "EXCLUDED"),
+        ("ALL_SUCCESS", [X, U], "EXCLUDED"),
+        ("ALL_SUCCESS", [S, D], "DISABLED"),
+        ("ALL_SUCCESS", [F, D], "UPSTREAM_FAILED"),
+        ("AT_LEAST_ONE_SUCCESS", [S, D], None),
+        ("AT_LEAST_ONE_SUCCESS", [F, D], "UPSTREAM_FAILED"),
+        ("AT_LEAST_ONE_SUCCESS", [D, D], "DISABLED"),
+        ("NONE_FAILED", [S, D], None),
+        ("NONE_FAILED", [D], "DISABLED"),
+        ("ALL_DONE", [D], None),
+        ("AT_LEAST_ONE_FAILED", [F, D], None),
+        ("AT_LEAST_ONE_FAILED", [S, D], "EXCLUDED"),
+        ("ALL_FAILED", [F, D], "DISABLED"),
         ("AT_LEAST_ONE_SUCCESS", [F, S], None),
         ("AT_LEAST_ONE_SUCCESS", [F, F], "UPSTREAM_FAILED"),
-        ("AT_LEAST_ONE_SUCCESS", [C, X], "UPSTREAM_CANCELED"),
+        ("AT_LEAST_ONE_SUCCESS", [C, U], "UPSTREAM_CANCELED"),
+        ("AT_LEAST_ONE_SUCCESS", [F, X], None),
         ("NONE_FAILED", [S, X], None),
         ("NONE_FAILED", [S, F], "UPSTREAM_FAILED"),
         ("NONE_FAILED", [S, C], "UPSTREAM_CANCELED"),

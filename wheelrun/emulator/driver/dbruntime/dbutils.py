@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import urllib.error
-import urllib.parse
-import urllib.request
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .files import Files
 from .task import current
+from .workspace import ask
 
 _LARGEST_VALUE = 48 * 1024
-_TIMEOUT = 30.0  # seconds
+_VALUES = "values.jsonl"
 _UNSET = object()
 
 
@@ -39,19 +39,9 @@ class Secrets:
         """Return a secret.
 
         Raises:
-            Exception: the workspace has not got it; the message says why.
+            ValueError: the workspace has not got it; the message says why.
         """
-        task = current()
-        query = urllib.parse.urlencode({"scope": scope, "key": key})
-        address = f"{task.host}/api/2.0/secrets/get?{query}"
-        request = urllib.request.Request(address, headers={"Authorization": f"Bearer {task.token}"})  # noqa: S310
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=_TIMEOUT) as answer:
-                return base64.b64decode(json.load(answer)["value"]).decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                raise ValueError(json.load(error).get("message", str(error))) from None
+        return base64.b64decode(ask("/api/2.0/secrets/get", scope=scope, key=key)["value"]).decode()
 
     def getBytes(self, scope: str, key: str) -> bytes:  # noqa: N802 - as users call it
         """Return a secret's bytes."""
@@ -84,7 +74,7 @@ class TaskValues:
             raise ValueError(f"The task value {key!r} cannot be represented as JSON: {error}") from None
         if len(text.encode()) > _LARGEST_VALUE:
             raise ValueError(f"The task value {key!r} is larger than 48 KiB")
-        with Path(current().folder, "values.jsonl").open("a", encoding="utf-8") as stream:
+        with Path(current().folder, _VALUES).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"key": key, "value": value}) + "\n")
 
     def get(self, taskKey: str, key: str, default: Any = _UNSET, debugValue: Any = None) -> Any:  # noqa: N803
@@ -100,9 +90,28 @@ class TaskValues:
             ValueError: there is none, and no default.
         """
         del debugValue
-        path = Path(current().folder, "tasks.json")
-        tasks = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        value = tasks.get(taskKey, {}).get(key, default)
+        value = _values_of(taskKey).get(key, default)
         if value is _UNSET:
             raise ValueError(f"No task value with key {key!r} was set by the task {taskKey!r}")
         return value
+
+
+def _values_of(task_key: str) -> dict[str, Any]:
+    """Return the values that the last attempt of a task of this run has set."""
+    attempts = [(task["attempt_number"], task["run_id"]) for task in _tasks() if task["task_key"] == task_key]
+    if not attempts:
+        return {}
+    path = Path(current().folder).parent / str(max(attempts)[1]) / _VALUES
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {item["key"]: item["value"] for item in map(json.loads, lines)}
+
+
+def _tasks() -> Iterator[dict[str, Any]]:
+    """Yield the tasks of this run."""
+    fields = {"run_id": os.environ["DATABRICKS_JOB_RUN_ID"]}
+    while True:
+        answer = ask("/api/2.2/jobs/runs/get", **fields)
+        yield from answer.get("tasks", ())
+        if not answer.get("next_page_token"):
+            return
+        fields["page_token"] = answer["next_page_token"]
