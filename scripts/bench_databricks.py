@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,12 +31,11 @@ Limit = tuple[str, str, float, float]
 """What is measured, in what, how much it is, and how much it may be."""
 
 
-def measured(work: Path, rounds: int, wheelrun: str, env: Mapping[str, str]) -> Iterator[Limit]:
+def measured(work: Path, wheelrun: str, env: Mapping[str, str]) -> Iterator[Limit]:
     """Yield the figures.
 
     Args:
         work: A folder to work in.
-        rounds: How often what takes time is measured.
         wheelrun: The command.
         env: Its environment.
     """
@@ -49,22 +47,15 @@ def measured(work: Path, rounds: int, wheelrun: str, env: Mapping[str, str]) -> 
         )
         return json.loads(done.stdout) if done.stdout.strip() else None
 
-    times = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        up = call("emulator", "up")
-        times.append(time.perf_counter() - began)
-        call("emulator", "down")
-    yield "emulator ready to serve", "s", sorted(times)[len(times) // 2], 2.0
     up = call("emulator", "up")
     try:
         env |= {"DATABRICKS_HOST": up["host"], "DATABRICKS_TOKEN": up["token"]}
-        yield from _served(work, up, call, rounds)
+        yield from _counted(work, up, call)
     finally:
         call("emulator", "down")
 
 
-def _served(work: Path, up: Mapping[str, Any], call: Callable[..., Any], rounds: int) -> Iterator[Limit]:
+def _counted(work: Path, up: Mapping[str, Any], call: Callable[..., Any]) -> Iterator[Limit]:
     import requests
     from databricks.sdk import WorkspaceClient
 
@@ -94,20 +85,6 @@ def _served(work: Path, up: Mapping[str, Any], call: Callable[..., Any], rounds:
     call("status", wide["run_id"])
     yield "a look at 100 tasks", "calls of runs/get", Counter(calls())["get"], 1
     call("cancel", wide["run_id"])
-    sleeping = call("submit", "jobs:sleep", "-t", "prod", "-p", "seconds=60", "--no-wait")
-    (run,) = [run for run in client.jobs.list_runs(active_only=True) if sleeping["run_id"] in (run.run_name or "")]
-    session = requests.Session()
-    session.headers.update(headers)
-    times = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        for _ in range(200):
-            session.get(
-                f"{up['host']}/api/2.2/jobs/runs/get", params={"run_id": run.run_id}, timeout=60
-            ).raise_for_status()
-        times.append(time.perf_counter() - began)
-    yield "200 runs/get while a job runs", "s", sorted(times)[len(times) // 2], 1.0
-    call("cancel", sleeping["run_id"])
 
 
 def _sent(work: Path, run_id: str) -> int:
