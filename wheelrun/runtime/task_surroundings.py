@@ -83,14 +83,14 @@ class Code:
 def make_ready(conf: Mapping[str, str], code: Code) -> None:
     """Tell a session of a running cluster what it can still be told; a cluster that was made got it when it was."""
     settings = {name: value for name, value in conf.items() if name.startswith("spark.sql.")}
-    if not (settings or (code.archives and "pyspark" in sys.modules)):
+    if not (settings or (code.archives and "pyspark" in sys.modules)):  # code that has no session needs none
         return
     session = spark_session()
     for name, value in settings.items():
         if session.conf.isModifiable(name):
             session.conf.set(name, value)
     for archive in code.archives:
-        if hasattr(session, "addArtifacts"):
+        if ".connect." in type(session).__module__:
             session.addArtifacts(str(archive), pyfile=True)
         else:
             session.sparkContext.addPyFile(str(archive))

@@ -45,3 +45,14 @@ def test_frames_go_from_step_to_step(client, target):
     (made,) = [step for step in record.steps if step.name == "make"]
     assert made.application_id
     assert made.outputs[0]["format"] == "parquet"
+
+
+def test_an_older_version_runs_on_a_cluster_that_has_a_newer_one(client):
+    (client.root / "frames.py").write_text(textwrap.dedent(FRAMES))
+    run = client.submit("frames:frames", target="volume")
+    assert run.result(timeout=240)[0][0] == [0, 2, 4, 6, 8]
+    (client.root / "frames.py").write_text(textwrap.dedent(FRAMES).replace("2 * n", "3 * n"))
+    newer = client.submit("frames:frames", target="volume")
+    assert newer.result(timeout=240)[0][0] == [0, 3, 6, 9, 12]
+    again = client.rerun(run.id)
+    assert again.result(timeout=240)[0][0] == [0, 2, 4, 6, 8]

@@ -280,6 +280,9 @@ def concluded(run: Native, steps: Sequence[StepStatus], timeout: float | None, *
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         said = cause.message.removeprefix(f"step {first.name!r} failed: ")
         error = replace(cause, message=f"step {first.name!r} failed{more}: {said}")
+    left = [step for step in steps if not step.state.is_terminal]
+    if error is None and left and run.state is not RunState.FAILED:
+        error = ErrorInfo(category="cluster", message=f"the run ended before step {left[0].name!r} did")
     if error is not None or run.state is RunState.FAILED:
         error = error or run.error("the run")
         state = run.state if run.state is RunState.CANCELLED else RunState.FAILED
@@ -292,6 +295,8 @@ def _run_error(run: Native, timeout: float | None) -> ErrorInfo | None:
     """Return the error of a run that was ended by the service or by somebody."""
     if run.state is RunState.CANCELLED:
         return ErrorInfo(category="cancelled", message="the run was cancelled")
+    if run.state is RunState.SKIPPED:
+        return ErrorInfo(category="cluster", message=f"the service has left the run out: {run.message or run.result}")
     if run.result == "TIMEDOUT":
         limit = "it may" if timeout is None else f"{timeout:g} s"
         return ErrorInfo(category="timeout", type="RunTimeout", message=f"the run took longer than {limit}")

@@ -157,3 +157,14 @@ def test_steps_that_share_a_task_are_what_it_told():
         DEPLOYMENT, run_of(native(), native("pipeline")), [*events, {"time": 3.0, "event": "run", "state": "succeeded"}]
     )
     assert ended.state is S.SUCCEEDED
+
+
+def test_a_run_that_was_left_out_or_ended_too_soon_has_failed():
+    skipped = overlaid(DEPLOYMENT, run_of(native(life="SKIPPED", message="too many runs")), {})
+    assert (skipped.state, skipped.error.message) == (S.FAILED, "the service has left the run out: too many runs")
+    assert {step.state for step in skipped.steps} == {S.SKIPPED}
+    short = overlaid(DEPLOYMENT, run_of(native(), native("a")), {"a": told("a")})
+    assert (short.state, short.error.message) == (S.FAILED, "the run ended before step 'b' did")
+    broken = overlaid(DEPLOYMENT, run_of(native(life="INTERNAL_ERROR", message="lost"), native("a")), {"a": told("a")})
+    assert (broken.state, broken.error.category) == (S.FAILED, "cluster")
+    assert broken.steps[1].state is S.SKIPPED
