@@ -12,6 +12,8 @@ shows as "missed", and the exit code is 1.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -358,6 +361,67 @@ def bench_databricks(work: Path, rounds: int) -> Iterator[Row]:
     yield from ()
 
 
+SERVE = """
+import pathlib, sys
+from wheelrun.emulator.server import running
+with running(pathlib.Path(sys.argv[1]), token="bench") as state:
+    print(state.host, flush=True)
+    sys.stdin.read()
+"""
+
+ASK = """
+import http.client, sys, time
+host, path, count = sys.argv[1:]
+connection = http.client.HTTPConnection(host)
+start = time.perf_counter()
+for _ in range(int(count)):
+    connection.request("GET", path, headers={"Authorization": "Bearer bench"})
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.read()
+    answer.read()
+print(time.perf_counter() - start)
+"""
+
+
+def bench_emulator(work: Path, rounds: int) -> Iterator[Row]:
+    """The emulator: how soon it serves, and how fast it tells of a run while jobs run. It has limits, and no rivals."""
+    if not all(importlib.util.find_spec(name) for name in ("starlette", "uvicorn", "databricks.sdk")):
+        print("the extra emulator is not installed: left out", file=sys.stderr)
+        return
+    folder = work / "emulator"
+
+    @contextlib.contextmanager
+    def served() -> Iterator[str]:
+        command = [PYTHON, "-c", SERVE, str(folder)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            yield process.stdout.readline().strip().removeprefix("http://")
+            process.stdin.close()
+
+    def start() -> float:
+        begin = time.perf_counter()
+        with served():
+            return time.perf_counter() - begin
+
+    yield pair("emulator: start", "2 seconds", start, lambda: 2.0, rounds=rounds, goal=1.0)
+    with served() as host:
+        script = folder / "files" / "Workspace" / "sleeps.py"
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text("import time; time.sleep(600)")
+        task = {"spark_python_task": {"python_file": "/Workspace/sleeps.py"}, "environment_key": "e"}
+        environments = [{"environment_key": "e", "spec": {"environment_version": "2"}}]
+        tasks = [{"task_key": f"t{number}", **task} for number in range(20)]
+        body = json.dumps({"tasks": tasks, "environments": environments}).encode()
+        head = {"Authorization": "Bearer bench"}
+        request = urllib.request.Request(f"http://{host}/api/2.2/jobs/runs/submit", data=body, headers=head)
+        with urllib.request.urlopen(request) as answer:
+            path = f"/api/2.2/jobs/runs/get?run_id={json.load(answer)['run_id']}"
+
+        def ask() -> float:
+            return float(output([PYTHON, "-c", ASK, host, path, "200"], cwd=work, env=environ()))
+
+        yield pair("200 runs/get, 20 tasks", "1 second", ask, lambda: 1.0, rounds=rounds, goal=1.0)
+
+
 def output(command: list[str], *, cwd: Path, env: dict[str, str]) -> str:
     """Run a command and return what it prints."""
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=True).stdout
@@ -376,8 +440,6 @@ def bytes_sent(home: Path, run_id: str) -> int:
 
 def spark_home() -> str:
     """Return the folder of the installed pyspark."""
-    import importlib.util
-
     spec = importlib.util.find_spec("pyspark")
     return str(Path(spec.origin).parent) if spec and spec.origin else ""
 
@@ -389,6 +451,7 @@ GROUPS = {
     "spark": bench_spark,
     "cluster": bench_cluster,
     "databricks": bench_databricks,
+    "emulator": bench_emulator,
 }
 
 
