@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from databricks.sdk import WorkspaceClient
 
 from wheelrun.client import Client
 from wheelrun.emulator.server import running
+from wheelrun.emulator.state import State
 
 NEW = {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1}
 
@@ -79,7 +80,11 @@ class Workspace:
     token: str
     client: WorkspaceClient
     cluster: str
-    folder: Path = field(default_factory=Path)
+    state: State
+
+    @property
+    def folder(self) -> Path:
+        return self.state.folder
 
     @property
     def environ(self) -> dict[str, str]:
@@ -112,7 +117,7 @@ def shared(tmp_path_factory):
     with running(tmp_path_factory.mktemp("workspace")) as state:
         client = WorkspaceClient(host=state.host, token=state.token)
         cluster = client.clusters.create(cluster_name="shared", autotermination_minutes=60, **NEW).response.cluster_id
-        yield Workspace(state.host, state.token, client, cluster, state.folder)
+        yield Workspace(state.host, state.token, client, cluster, state)
 
 
 @pytest.fixture
