@@ -18,6 +18,7 @@ TARGETS = {
     "local": lambda _: {},
     "local-parallel": lambda _: {"orchestrator": "local", "max_parallel_steps": 2},
     "cluster": lambda request: request.getfixturevalue("spark_cluster").targets["cluster"],
+    "docker": lambda request: request.getfixturevalue("docker_target"),
     "connect": lambda request: request.getfixturevalue("spark_cluster").targets["connect"],
     "submit": lambda _: {
         "orchestrator": "spark-submit",

@@ -25,6 +25,7 @@ from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.states import RunState, RunStatus
 
 if TYPE_CHECKING:
+    from wheelrun.orchestrators.collect import Item
     from wheelrun.packaging.platforms import Platform
 
 
@@ -252,6 +253,16 @@ class BaseOrchestrator(ABC):
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check the target; each check is its name, what is wrong (None if nothing), and the remedy."""
         del stack
+        return ()
+
+    def prune(self, kept: Sequence[Mapping[str, Any]], *, dry_run: bool) -> Sequence[Item]:
+        """Remove what the target's system keeps of runs that are not recorded any more, and return it.
+
+        Args:
+            kept: The metadata of the recorded runs.
+            dry_run: Remove nothing.
+        """
+        del kept, dry_run
         return ()
 
     def wait(self, run: RunHandle, *, poll: float = 0.2, sleep: Callable[[float], None] = time.sleep) -> RunStatus:

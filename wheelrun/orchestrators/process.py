@@ -64,6 +64,9 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
     session: ClassVar[str] = "own"
     """Where the worker's Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`."""
 
+    supervisor: ClassVar[str] = "wheelrun.runtime.supervisor"
+    """The module whose `main` is the supervisor."""
+
     @property
     def config(self) -> ProcessConfig:
         """The typed settings."""
@@ -276,7 +279,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
                 f"run {request.run_id} is already running", hint=f"wheelrun logs -f {request.run_id}"
             )
         try:
-            process = spawn(self.supervisor_python, launch, self.output(paths), lock, self.environ)
+            process = spawn(self.supervisor_python, self.supervisor, launch, self.output(paths), lock, self.environ)
         finally:
             lock.release()
         yield {"pid": process.pid}

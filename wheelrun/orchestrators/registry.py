@@ -21,6 +21,7 @@ BUILT_IN: Mapping[str, str] = {
     "local": "wheelrun.orchestrators.local:LocalOrchestratorFlavor",
     "spark-connect": "wheelrun.orchestrators.connect:ConnectFlavor",
     "spark-submit": "wheelrun.orchestrators.submit:SubmitFlavor",
+    "docker": "wheelrun.orchestrators.docker.orchestrator:DockerFlavor",
     "spark-standalone": "wheelrun.orchestrators.standalone.orchestrator:StandaloneFlavor",
 }
 

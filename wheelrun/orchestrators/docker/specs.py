@@ -1,0 +1,129 @@
+"""What a step's container is started with: the target's settings and the step's resources, as the SDK's arguments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wheelrun.config.units import parse_size
+from wheelrun.deployment import StepSpec
+from wheelrun.errors import ConfigurationError
+from wheelrun.orchestrators.docker.config import DockerConfig
+from wheelrun.orchestrators.docker.recipes import WORK
+from wheelrun.step_settings import Resources
+
+HONOURED = ("cpu_count", "memory", "gpu_count")
+"""The fields of `Resources` that a container takes."""
+
+_LEAST_MEMORY = 6 * 2**20
+_HEAP = 0.6
+"""The part of a container's memory that is the driver's heap: the rest is Python's, and the JVM's beside its heap."""
+
+
+def container_spec(
+    config: DockerConfig, step: StepSpec, *, root: Path, user: str, labels: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the arguments for the SDK's `create`, but for image, command, name and environment.
+
+    Args:
+        config: The target's settings.
+        step: The step.
+        root: The artifact root, which is mounted at the same path.
+        user: Who runs it.
+        labels: Its labels.
+
+    Raises:
+        ConfigurationError: the step asks for something that a container does not have.
+    """
+    args = dict(config.run_args)
+    spec: dict[str, Any] = {
+        **args,
+        **limits(step),
+        "labels": {**args.get("labels", {}), **labels},
+        "user": user,
+        "init": config.init,
+        "working_dir": config.working_directory or WORK,
+        # the last of two mounts at one place is the one that holds
+        "volumes": [*_volumes(args.get("volumes", [])), *map(_absolute, config.volumes), f"{root}:{root}"],
+    }
+    if config.network is not None:
+        spec["network_mode"] = config.network
+    return spec
+
+
+def environment_of(config: DockerConfig, environment: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """Return a container's environment: that of `run_args`, below the run's, below wheelrun's own."""
+    given = config.run_args.get("environment", {})
+    if not isinstance(given, Mapping):
+        given = dict(str(item).partition("=")[::2] for item in given)
+    return {**{name: str(value) for name, value in given.items()}, **environment, **own}
+
+
+def limits(step: StepSpec) -> dict[str, Any]:
+    """Return a step's resources as the SDK's arguments.
+
+    Raises:
+        ConfigurationError: it asks for something that a container does not have.
+    """
+    found: dict[str, Any] = {}
+    for name in Resources.__dataclass_fields__:
+        value = getattr(step.resources, name)
+        if value is not None and name not in HONOURED:
+            raise ConfigurationError(
+                f"step {step.name!r}: a container has no {name}",
+                hint=f"remove it from the step's resources; containers honour {', '.join(HONOURED)}",
+            )
+    if step.resources.cpu_count is not None:
+        found["nano_cpus"] = int(step.resources.cpu_count * 1e9)
+    if (memory := memory_of(step)) is not None:
+        found |= {"mem_limit": memory, "memswap_limit": memory}
+    if step.resources.gpu_count:
+        found["device_requests"] = [{"count": step.resources.gpu_count, "capabilities": [["gpu"]]}]
+    return found
+
+
+def memory_of(step: StepSpec) -> int | None:
+    """Return how many bytes of memory a step asks for.
+
+    Raises:
+        ConfigurationError: it is no size, or less than an engine takes.
+    """
+    if step.resources.memory is None:
+        return None
+    memory = parse_size(step.resources.memory)
+    if memory < _LEAST_MEMORY:
+        raise ConfigurationError(f"step {step.name!r}: memory {step.resources.memory!r} is less than 6 MiB")
+    return memory
+
+
+def driver_conf(conf: Mapping[str, str], step: StepSpec) -> dict[str, str]:
+    """Return a step's Spark settings: the driver's heap is a part of the container's memory, unless somebody set it."""
+    memory = memory_of(step)
+    if memory is None or "spark.driver.memory" in conf:
+        return dict(conf)
+    return {**conf, "spark.driver.memory": f"{int(memory * _HEAP) // 2**20}m"}
+
+
+def default_user(*, rootless: bool) -> str:
+    """Return the user whose files in the artifact root are the caller's own.
+
+    Args:
+        rootless: Whether the engine runs as the caller: to such a one, the caller is root.
+    """
+    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+
+
+def _volumes(given: Any) -> list[str]:
+    if isinstance(given, Mapping):
+        return [f"{source}:{target['bind']}:{target.get('mode', 'rw')}" for source, target in given.items()]
+    return [str(volume) for volume in given]
+
+
+def _absolute(volume: str) -> str:
+    """Return a volume whose folder of this machine is absolute; a plain word is the name of a volume."""
+    source, _, rest = volume.partition(":")
+    if "/" not in source and not source.startswith((".", "~")):
+        return volume
+    return f"{Path(source).expanduser().absolute()}:{rest}"
