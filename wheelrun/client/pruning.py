@@ -35,8 +35,7 @@ class Pruned:
 def prune_target(
     client: Client, target: str | None, *, runs_older_than: float | None = None, dry_run: bool = False
 ) -> Pruned:
-    """Remove what no run refers to: wheels, bundles and entries of the step cache below a target's artifact root, and
-    what its own system keeps (images).
+    """Remove what no run refers to: what lies below a target's artifact root, and what its own system keeps (images).
 
     Args:
         client: Whose store and configuration it is.

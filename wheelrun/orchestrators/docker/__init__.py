@@ -1,1 +1,1 @@
-"""Runs in containers of a Docker engine on this machine. What is imported from the engine's SDK is imported here only."""
+"""Runs in containers of this machine's Docker engine. Nothing outside of this folder imports the engine's SDK."""

@@ -7,7 +7,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,26 +168,37 @@ def _remove(client: docker.DockerClient, container: str) -> None:
 
 def _watch(engine: Engine, container: str, is_over: Callable[[], bool]) -> Ended | None:
     """Wait for a container's end, also over a restart of an engine that leaves its containers alive."""
-    lost_at = 0.0
     while True:
-        try:
-            with engine.connect() as client, _waited(client, container) as ended:
-                while not ended.wait(0.1):
-                    if is_over():
-                        _stop(client, container)
-                        return None
-                if (how := _how(client, container)) is not None:
-                    return how
-        except EngineLostError:
-            lost_at = lost_at or time.monotonic()
-            if time.monotonic() - lost_at > PATIENCE:
-                raise
-            time.sleep(0.2)
+        with contextlib.suppress(EngineLostError):
+            return _wait(engine, container, is_over)
+        _wait_for(engine)
 
 
-@contextlib.contextmanager
-def _waited(client: docker.DockerClient, container: str) -> Iterator[threading.Event]:
-    """Give an event that is set when a container has ended, or the engine."""
+def _wait(engine: Engine, container: str, is_over: Callable[[], bool]) -> Ended | None:
+    with engine.connect() as client:
+        while True:
+            ended = _ended(client, container)
+            while not ended.wait(0.1):
+                if is_over():
+                    _stop(client, container)
+                    return None
+            if (how := _how(client, container)) is not None:
+                return how
+
+
+def _wait_for(engine: Engine) -> None:
+    """Wait until an engine answers again; raises as `connect` does if it does not in time."""
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        with contextlib.suppress(EngineLostError), engine.connect(timeout=STOP):
+            return
+        time.sleep(0.2)
+    with engine.connect(timeout=STOP):
+        return
+
+
+def _ended(client: docker.DockerClient, container: str) -> threading.Event:
+    """Return an event that is set when a container has ended, or the engine."""
     ended = threading.Event()
 
     def wait() -> None:
@@ -199,7 +210,7 @@ def _waited(client: docker.DockerClient, container: str) -> Iterator[threading.E
             ended.set()
 
     threading.Thread(target=wait, daemon=True).start()
-    yield ended
+    return ended
 
 
 def _how(client: docker.DockerClient, container: str) -> Ended | None:

@@ -87,7 +87,8 @@ class Engine:
         if parts.scheme in ("unix", "http+unix") or (parts.scheme in ("tcp", "http", "https") and _is_loopback(parts)):
             return
         raise ConfigurationError(
-            f"the Docker engine at {self.url} (from {self.source}) is on another machine, and cannot mount folders of this one",
+            f"the Docker engine at {self.url} (from {self.source}) is on another machine: it cannot mount this one's"
+            " folders",
             hint="submit on that machine, or set DOCKER_HOST to this one's engine",
         )
 
