@@ -510,7 +510,7 @@ def test_another_users_run_leaves_files_of_that_user(place, tmp_path, docker_eng
         if not folder.stat().st_mode & 0o001:
             folder.chmod(folder.stat().st_mode | 0o011)
     place.configure()
-    code = "from wheelrun import Client; import json; r = Client().submit('jobs:where', target='docker'); print(json.dumps(r.result()))"
+    code = "import json, wheelrun; print(json.dumps(wheelrun.submit('jobs:where', target='docker').result()))"
     done = subprocess.run(
         ["setpriv", "--reuid", str(user), "--regid", str(user), "--groups", str(socket.stat().st_gid),
          sys.executable, "-c", code],

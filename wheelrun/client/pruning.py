@@ -53,8 +53,9 @@ def prune_target(
     wheels, runs = _in_use(client.store)
     prune = unreferenced if dry_run else collect
     items = list(prune(root, wheels_in_use=wheels, runs_in_use=runs, runs_older_than=runs_older_than))
-    metadata = [record.metadata for record in client.store.list(limit=None)]
-    items += client.orchestrator_for(stack).prune(metadata, dry_run=dry_run)
+    items += client.orchestrator_for(stack).prune(
+        lambda: [record.metadata for record in client.store.list(limit=None)], dry_run=dry_run
+    )
     return Pruned(target=stack.name, root=root.url, items=tuple(items))
 
 

@@ -255,11 +255,11 @@ class BaseOrchestrator(ABC):
         del stack
         return ()
 
-    def prune(self, kept: Sequence[Mapping[str, Any]], *, dry_run: bool) -> Sequence[Item]:
+    def prune(self, kept: Callable[[], Sequence[Mapping[str, Any]]], *, dry_run: bool) -> Sequence[Item]:
         """Remove what the target's system keeps of runs that are not recorded any more, and return it.
 
         Args:
-            kept: The metadata of the recorded runs.
+            kept: Returns the metadata of the recorded runs.
             dry_run: Remove nothing.
         """
         del kept, dry_run

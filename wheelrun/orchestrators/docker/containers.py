@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelrun.orchestrators.docker.engine import Engine, EngineLostError, owner
-from wheelrun.orchestrators.docker.images import OWNER
 from wheelrun.runtime.alive import is_held
 from wheelrun.runtime.layout import file_name
 from wheelrun.states import ErrorInfo
 
 if TYPE_CHECKING:
     import docker
+
+OWNER = "io.wheelrun.owner"
+"""The label with who started a container, since others may use the engine too."""
 
 RUN = "io.wheelrun.run"
 STEP = "io.wheelrun.step"

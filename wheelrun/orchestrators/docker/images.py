@@ -4,51 +4,26 @@ from __future__ import annotations
 
 import platform
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelrun.errors import ClusterError, ConfigurationError
-from wheelrun.orchestrators.collect import Item
 from wheelrun.orchestrators.containerized import ImageSettings
-from wheelrun.orchestrators.docker.engine import owner, words_of
-from wheelrun.orchestrators.docker.recipes import Recipe, code_recipe, dockerfile_tag, environment_recipe
+from wheelrun.orchestrators.docker.engine import words_of
+from wheelrun.orchestrators.docker.recipes import Code, Recipe, code_recipe, dockerfile_tag, environment_recipe
 
 if TYPE_CHECKING:
     import docker
 
-OWNER = "io.wheelrun.owner"
+KEEPER = "io.wheelrun.keeper"
+"""The label with the store whose runs an image is for: only that one knows who refers to it."""
+
 BASE = "io.wheelrun.base"
 """The label with the name of the image that an image stands on, where that is one of ours."""
 
 _LAST_LINES = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
-    """What goes into a run's images.
-
-    Attributes:
-        project: The project's name, as one of an image.
-        wheels: The wheels, in the order of the path, wheelrun's own last.
-        digests: The digests of their content.
-        dependencies: The bundle of dependencies, None for none.
-        dependencies_digest: Its digest.
-        python: The Python in the image.
-        python_version: The version of Python that the bundle is for.
-        user: "uid:gid" or a name: the user of the steps.
-    """
-
-    project: str
-    wheels: tuple[Path, ...]
-    digests: tuple[str, ...]
-    dependencies: Path | None
-    dependencies_digest: str
-    python: str
-    python_version: str
-    user: str
 
 
 def default_image() -> str:
@@ -95,23 +70,11 @@ class Images:
             ConfigurationError: the base is not there and may not be pulled, or there is no Dockerfile.
             ClusterError: it cannot be pulled, or a build fails: its last lines are in `detail`.
         """
-        name, base_id, ours = self._base(settings)
-        environment = environment_recipe(
-            settings,
-            base=name,
-            base_id=base_id,
-            python=code.python,
-            user=code.user,
-            packages=packages_of(settings),
-            dependencies=code.dependencies,
-            dependencies_digest=code.dependencies_digest,
-            python_version=code.python_version,
-        )
-        self._made(environment, base=name if ours else "")
-        image = code_recipe(
-            settings, project=code.project, environment=environment.tag, wheels=code.wheels, digests=code.digests
-        )
-        return self._made(image, base=environment.tag)
+        name, base_id, ours = self._base(settings, code.keeper)
+        environment = environment_recipe(settings, code, base=name, base_id=base_id, packages=packages_of(settings))
+        self._made(environment, {KEEPER: code.keeper, **({BASE: name} if ours else {})})
+        image = code_recipe(settings, code, environment=environment.tag)
+        return self._made(image, {KEEPER: code.keeper, BASE: environment.tag})
 
     def has(self, image: str) -> bool:
         """Whether an image is there."""
@@ -127,10 +90,10 @@ class Images:
             return None
         return f'there is no image {name}, and pull = "never"', f"docker pull {name}"
 
-    def _base(self, settings: ImageSettings) -> tuple[str, str, bool]:
+    def _base(self, settings: ImageSettings, keeper: str) -> tuple[str, str, bool]:
         """Return the name and id of a build's base, and whether it is one that was made here."""
         if settings.dockerfile is not None:
-            tag = self._from_dockerfile(settings)
+            tag = self._from_dockerfile(settings, keeper)
             return tag, self._id(tag) or "", True
         name = settings.image or default_image()
         if settings.pull == "always" or (settings.pull == "missing" and not self.has(name)):
@@ -140,7 +103,7 @@ class Images:
             raise ConfigurationError(f'there is no image {name}, and pull = "never"', hint=f"docker pull {name}")
         return name, found, False
 
-    def _from_dockerfile(self, settings: ImageSettings) -> str:
+    def _from_dockerfile(self, settings: ImageSettings, keeper: str) -> str:
         import docker
 
         path = self._dockerfile(settings)
@@ -149,7 +112,7 @@ class Images:
         folder, ignore = path.parent, path.parent / ".dockerignore"
         patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
         patterns = [line.strip() for line in patterns if line.strip() and not line.startswith("#")]
-        tag = dockerfile_tag(settings, folder, docker.utils.exclude_paths(str(folder), [*patterns], path.name))
+        tag = dockerfile_tag(settings, keeper, folder, docker.utils.exclude_paths(str(folder), patterns, path.name))
         if settings.pull != "always" and self.has(tag):
             return tag
         self._build(
@@ -157,7 +120,7 @@ class Images:
             path=str(folder),
             dockerfile=path.name,
             tag=tag,
-            labels={OWNER: owner()},
+            labels={KEEPER: keeper},
             buildargs=dict(settings.build_args),
             platform=settings.platform,
             pull=settings.pull == "always",
@@ -168,7 +131,7 @@ class Images:
         assert settings.dockerfile is not None
         return self._root / settings.dockerfile.expanduser()
 
-    def _made(self, recipe: Recipe, *, base: str) -> str:
+    def _made(self, recipe: Recipe, own: Mapping[str, str]) -> str:
         """Return the id of a recipe's image, which is made if it is not there."""
         if (found := self._id(recipe.tag)) is not None:
             return found
@@ -178,7 +141,7 @@ class Images:
                 fileobj=context,
                 custom_context=True,
                 tag=recipe.tag,
-                labels={**recipe.labels, OWNER: owner(), **({BASE: base} if base else {})},
+                labels={**recipe.labels, **own},
                 buildargs=dict(recipe.build_args),
                 platform=recipe.platform,
             )
@@ -222,56 +185,3 @@ class Images:
             return str(self._client.images.get(name).id)
         except docker.errors.ImageNotFound:
             return None
-
-
-def prune(client: docker.DockerClient, kept: Collection[str], *, dry_run: bool) -> list[Item]:
-    """Remove the images that wheelrun made for this user and no kept run refers to; return them.
-
-    Args:
-        client: The engine.
-        kept: Ids of images that kept runs refer to.
-        dry_run: Remove nothing.
-    """
-    import docker
-
-    images = client.images.list(filters={"label": f"{OWNER}={owner()}"})
-    needed = _with_bases([image for image in images if image.id in kept], images)
-    sizes = {tag: image.attrs["Size"] for image in images for tag in image.tags}
-    removed = []
-    # what stands on others goes first
-    for image in sorted((image for image in images if image.id not in needed), key=_depth(images), reverse=True):
-        if not dry_run:
-            try:
-                for name in image.tags or [image.id]:
-                    client.images.remove(name)
-            except docker.errors.APIError as error:
-                if error.status_code == 409:  # a container runs from it
-                    continue
-                raise
-        own = image.attrs["Size"] - sizes.get(image.labels.get(BASE, ""), 0)
-        removed.append(Item(name=(image.tags or [image.id])[0], bytes=max(own, 0)))
-    return removed
-
-
-def _with_bases(chosen: Iterable[Any], images: Sequence[Any]) -> set[str]:
-    by_tag = {tag: image for image in images for tag in image.tags}
-    needed: set[str] = set()
-    for image in chosen:
-        for each in _chain(image, by_tag):
-            needed.add(each.id)
-    return needed
-
-
-def _depth(images: Sequence[Any]) -> Any:
-    by_tag = {tag: image for image in images for tag in image.tags}
-    return lambda image: sum(1 for _ in _chain(image, by_tag))
-
-
-def _chain(image: Any, by_tag: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield an image and those that it stands on."""
-    while image is not None:
-        yield image
-        image = by_tag.get(image.labels.get(BASE, ""))
-
-
-__all__ = ["Code", "Images", "default_image", "packages_of", "prune"]

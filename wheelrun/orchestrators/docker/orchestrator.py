@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wheelrun.config import Stack, cache_dir
+from wheelrun.config import Stack, cache_dir, data_dir
 from wheelrun.deployment import Deployment, StepSpec
 from wheelrun.errors import WheelrunError
 from wheelrun.orchestrators.base import flavor_of
@@ -20,9 +20,16 @@ from wheelrun.orchestrators.contract import Capabilities, Request, RunHandle, lo
 from wheelrun.orchestrators.docker.config import ContainerSettings, DockerConfig
 from wheelrun.orchestrators.docker.containers import labels_of, remove_abandoned, remove_containers
 from wheelrun.orchestrators.docker.engine import Engine, find_engine
-from wheelrun.orchestrators.docker.images import Code, Images, default_image, packages_of, prune
-from wheelrun.orchestrators.docker.recipes import CODE, WORK, folders_of_code
-from wheelrun.orchestrators.docker.specs import container_spec, default_user, driver_conf, environment_of
+from wheelrun.orchestrators.docker.images import Images, default_image, packages_of
+from wheelrun.orchestrators.docker.keeping import alone, keeper_of, prune
+from wheelrun.orchestrators.docker.recipes import CODE, WORK, Code, folders_of_code
+from wheelrun.orchestrators.docker.specs import (
+    check_run_args,
+    container_spec,
+    default_user,
+    driver_conf,
+    environment_of,
+)
 from wheelrun.orchestrators.docker.supervise import MODULE, ContainerLaunch
 from wheelrun.orchestrators.local import DEFAULT_CONF
 from wheelrun.orchestrators.process import ProcessOrchestrator
@@ -95,6 +102,7 @@ class LocalDockerOrchestrator(ContainerizedOrchestrator, ProcessOrchestrator):
     def check(self, deployment: Deployment) -> None:
         """Refuse what containers cannot honour, and a machine without an engine."""
         super().check(deployment)
+        check_run_args(self.config.run_args)
         for spec in deployment.steps:
             self._spec(spec, Path("/"), "")
         for name in self.config.steps:
@@ -159,8 +167,9 @@ class LocalDockerOrchestrator(ContainerizedOrchestrator, ProcessOrchestrator):
         remove_abandoned(self.engine)
         root = Root.open(stack.artifact_root)
         self.ship(root)
-        self._make_images(deployment, ArtifactRoot(local_path(stack.artifact_root)))
-        yield {IMAGES: dict(self.images), "engine": self.engine.url}
+        with alone(data_dir(self.environ)):  # until the record says which images the run needs
+            self._make_images(deployment, ArtifactRoot(local_path(stack.artifact_root)))
+            yield {IMAGES: dict(self.images), "engine": self.engine.url}
         yield from super().prepare_or_run_pipeline(deployment, stack, environment)
 
     def resume(self, run: RunHandle, deployment: Deployment, stack: Stack) -> Iterator[Mapping[str, Any]]:
@@ -185,11 +194,12 @@ class LocalDockerOrchestrator(ContainerizedOrchestrator, ProcessOrchestrator):
             remove_containers(self.engine, run.id)
         super().tidy(run)
 
-    def prune(self, kept: Sequence[Mapping[str, Any]], *, dry_run: bool) -> Sequence[Item]:
+    def prune(self, kept: Callable[[], Sequence[Mapping[str, Any]]], *, dry_run: bool) -> Sequence[Item]:
         """Remove the images that no recorded run refers to."""
-        ids = {image for metadata in kept for image in dict(metadata.get(IMAGES, {})).values()}
-        with self.engine.connect() as client:
-            return prune(client, ids, dry_run=dry_run)
+        folder = data_dir(self.environ)
+        with alone(folder), self.engine.connect() as client:
+            ids = {image for metadata in kept() for image in dict(metadata.get(IMAGES, {})).values()}
+            return prune(client, keeper_of(folder), ids, dry_run=dry_run)
 
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
         """Check the artifact root, the engine, and the images that runs start from."""
@@ -237,6 +247,7 @@ class LocalDockerOrchestrator(ContainerizedOrchestrator, ProcessOrchestrator):
         own = own_wheel(WheelCache(cache_dir(self.environ)))
         bundle = deployment.bundle
         return Code(
+            keeper=keeper_of(data_dir(self.environ)),
             project=self.strict_name(wheels[0].name),
             wheels=(*(root.path / self.shipped_name(wheel) for wheel in wheels), own.path),
             digests=(*(wheel.digest for wheel in wheels), own.digest),

@@ -52,6 +52,33 @@ if user:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """What goes into a run's images.
+
+    Attributes:
+        keeper: Whose images they are: what is for the runs of one store is not shared with another's.
+        project: The project's name, as one of an image.
+        wheels: The wheels, in the order of the path, wheelrun's own last.
+        digests: The digests of their content.
+        dependencies: The bundle of dependencies, None for none.
+        dependencies_digest: Its digest.
+        python: The Python in the image.
+        python_version: The version of Python that the bundle is for.
+        user: "uid:gid" or a name: the user of the steps.
+    """
+
+    keeper: str
+    project: str
+    wheels: tuple[Path, ...]
+    digests: tuple[str, ...]
+    dependencies: Path | None
+    dependencies_digest: str
+    python: str
+    python_version: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """An image to be made.
 
@@ -85,86 +112,70 @@ class Recipe:
 
 
 def environment_recipe(
-    settings: ImageSettings,
-    *,
-    base: str,
-    base_id: str,
-    python: str,
-    user: str,
-    packages: Sequence[str],
-    dependencies: Path | None,
-    dependencies_digest: str,
-    python_version: str,
+    settings: ImageSettings, code: Code, *, base: str, base_id: str, packages: Sequence[str]
 ) -> Recipe:
     """Return the recipe of what all runs of a target have in common.
 
     Args:
         settings: The image's settings.
+        code: What goes into the images; of the code, only the dependencies here.
         base: The base's name.
         base_id: The base's id, which changes with its content.
-        python: The Python in the base.
-        user: "uid:gid" or a name: the user of the steps.
         packages: What pip installs.
-        dependencies: The bundle of dependencies; None for none.
-        dependencies_digest: The bundle's digest.
-        python_version: The version of Python that the bundle is for.
     """
-    uid, _, gid = user.partition(":")
+    uid, _, gid = code.user.partition(":")
     numbers = (uid, gid if gid.isdigit() else uid) if uid.isdigit() else ("", "")
-    wanted = python_version if dependencies is not None else ""
-    pip = [python, "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", *packages]
+    wanted = code.python_version if code.dependencies is not None else ""
+    pip = [code.python, "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", *packages]
     dockerfile = _filled(
         "docker/environment.Dockerfile.in",
         BASE=base,
         ARGUMENTS="\n".join(f"ARG {_argument(name)}" for name in settings.build_args),
-        PREPARE=json.dumps([python, "-c", _PREPARE, wanted, *numbers, WORK]),
+        PREPARE=json.dumps([code.python, "-c", _PREPARE, wanted, *numbers, WORK]),
         PACKAGES=f"RUN {json.dumps(pip)}" if packages else "",
-        DEPENDENCIES=f"COPY dependencies {DEPENDENCIES}" if dependencies is not None else "",
+        DEPENDENCIES=f"COPY dependencies {DEPENDENCIES}" if code.dependencies is not None else "",
         WORK=WORK,
     )
-    facts = [dockerfile, base_id, dependencies_digest, dict(settings.build_args), settings.platform]
+    facts = [code.keeper, dockerfile, base_id, code.dependencies_digest, dict(settings.build_args), settings.platform]
     return Recipe(
         tag=_tag("environment", facts),
         dockerfile=dockerfile,
-        content={"dependencies": dependencies} if dependencies is not None else {},
+        content={"dependencies": code.dependencies} if code.dependencies is not None else {},
         build_args=settings.build_args,
         platform=settings.platform,
     )
 
 
-def code_recipe(
-    settings: ImageSettings, *, project: str, environment: str, wheels: Sequence[Path], digests: Sequence[str]
-) -> Recipe:
+def code_recipe(settings: ImageSettings, code: Code, *, environment: str) -> Recipe:
     """Return the recipe of the image that a project's steps run from.
 
     Args:
         settings: The image's settings.
-        project: The project's name, as one of an image.
+        code: What goes into it.
         environment: The name of the image below, which tells its content.
-        wheels: The wheels, in the order of the path.
-        digests: The digests of their content.
     """
     dockerfile = _filled("docker/code.Dockerfile.in", BASE=environment, CODE=CODE)
-    facts = [dockerfile, list(digests), dict(settings.labels), settings.platform]
+    facts = [dockerfile, list(code.digests), dict(settings.labels), settings.platform]
     return Recipe(
-        tag=_tag(project, facts),
+        tag=_tag(code.project, facts),
         dockerfile=dockerfile,
-        content={f"code/{number}": path for number, path in enumerate(wheels)},
+        content={f"code/{number}": path for number, path in enumerate(code.wheels)},
         labels=settings.labels,
         platform=settings.platform,
     )
 
 
-def dockerfile_tag(settings: ImageSettings, root: Path, names: Iterable[str]) -> str:
+def dockerfile_tag(settings: ImageSettings, keeper: str, root: Path, names: Iterable[str]) -> str:
     """Return the name of the image that a user's Dockerfile makes.
 
     Args:
         settings: The image's settings.
+        keeper: Whose image it is.
         root: The folder of the Dockerfile, which is the context.
         names: The files of the context, below it.
     """
     assert settings.dockerfile is not None
-    facts: list[object] = [settings.dockerfile.name, dict(settings.build_args), settings.platform]
+    facts: list[object] = [keeper, settings.dockerfile.name, dict(settings.build_args), settings.platform]
     for name in sorted(names):
         path = root / name
         if path.is_symlink():

@@ -11,6 +11,7 @@ from wheelrun.config.units import parse_size
 from wheelrun.deployment import StepSpec
 from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators.docker.config import DockerConfig
+from wheelrun.orchestrators.docker.engine import load_sdk
 from wheelrun.orchestrators.docker.recipes import WORK
 from wheelrun.step_settings import Resources
 
@@ -51,6 +52,26 @@ def container_spec(
     if config.network is not None:
         spec["network_mode"] = config.network
     return spec
+
+
+def check_run_args(args: Mapping[str, Any]) -> None:
+    """Refuse further arguments that the SDK does not know, or does not take so.
+
+    Raises:
+        ConfigurationError: there is one.
+    """
+    sdk = load_sdk()
+    of_host = {name: value for name, value in args.items() if name in sdk.models.containers.RUN_HOST_CONFIG_KWARGS}
+    known = {*sdk.models.containers.RUN_CREATE_KWARGS, *of_host, "ports", "volumes"}
+    for name in args:
+        if name not in known:
+            raise ConfigurationError(
+                f"run_args: docker-py has no {name!r}", hint="its containers.run lists what there is"
+            )
+    try:
+        sdk.types.HostConfig(version=sdk.constants.DEFAULT_DOCKER_API_VERSION, **of_host)
+    except (TypeError, ValueError, sdk.errors.DockerException) as error:
+        raise ConfigurationError(f"run_args: {error}", hint="its containers.run says how each is written") from error
 
 
 def environment_of(config: DockerConfig, environment: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
