@@ -46,7 +46,9 @@ class ImageSettings(BaseModel):
     def _no_secrets(cls, value: dict[str, str]) -> dict[str, str]:
         for name in value:
             if is_secret(name):
-                raise ValueError(f"{name} would be readable in the image: give it to the run, in the environment")
+                raise ValueError(
+                    f"the value of {name} would be readable in the image: give it to the run, in the environment"
+                )
         return value
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections import deque
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +25,8 @@ BASE = "io.wheelrun.base"
 """The label with the name of the image that an image stands on, where that is one of ours."""
 
 _LAST_LINES = 20
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_NOT_THE_BUILDS = ("Removing intermediate container", " ---> ")
 
 
 def default_image() -> str:
@@ -152,14 +155,16 @@ class Images:
 
     def _build(self, what: str, **arguments: Any) -> None:
         lines: deque[str] = deque(maxlen=_LAST_LINES)
-        said = self._client.api.build(rm=True, forcerm=True, decode=True, network_mode=self._network, **arguments)
-        for message in said:
-            lines.extend(str(message.get("stream", "")).splitlines())
+        for message in self._client.api.build(
+            rm=True, forcerm=True, decode=True, network_mode=self._network, **arguments
+        ):
+            said = _COLOUR.sub("", str(message.get("stream", "")))
+            lines.extend(line for line in said.splitlines() if line.strip() and not line.startswith(_NOT_THE_BUILDS))
             if "error" in message:
                 raise ClusterError(
                     f"{what} cannot be built: {words_of(Exception(message['error']))}",
                     hint="the build's last lines say why; start from another image or dockerfile, or change packages",
-                    detail="\n".join(line for line in lines if line.strip()),
+                    detail="\n".join(lines),
                 )
 
     def _pull(self, name: str, wanted: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,7 @@ def container_spec(
         "user": user,
         "init": config.init,
         "working_dir": config.working_directory or WORK,
-        # the last of two mounts at one place is the one that holds
-        "volumes": [*_volumes(args.get("volumes", [])), *map(_absolute, config.volumes), f"{root}:{root}"],
+        "volumes": _at_places(_volumes(args.get("volumes", [])), map(_absolute, config.volumes), [f"{root}:{root}"]),
     }
     if config.network is not None:
         spec["network_mode"] = config.network
@@ -140,6 +139,11 @@ def _volumes(given: Any) -> list[str]:
     if isinstance(given, Mapping):
         return [f"{source}:{target['bind']}:{target.get('mode', 'rw')}" for source, target in given.items()]
     return [str(volume) for volume in given]
+
+
+def _at_places(*volumes: Iterable[str]) -> list[str]:
+    """Return volumes without those that another one, further behind, takes the place of."""
+    return list({volume.split(":")[1].rstrip("/"): volume for each in volumes for volume in each}.values())
 
 
 def _absolute(volume: str) -> str:
