@@ -27,11 +27,12 @@ TARGETS = {
     },
 }
 
-WITH_SPARK = {"cluster", "connect", "submit"}
-"""Those that start a JVM."""
-
-SLOW = {"submit"}
-"""Those that start a whole cluster for each run."""
+MARKS = (
+    (pytest.mark.spark, {"cluster", "connect", "submit"}),  # they start a JVM
+    (pytest.mark.slow, {"submit"}),  # it starts a whole cluster for each run
+    (pytest.mark.docker, {"docker"}),
+)
+"""A mark, and those that have it."""
 
 FIRST_LINES = {"connect": "import pyspark.sql\n"}
 """What stands above the project's code: a server's session is made where the code is seen to use Spark."""
@@ -132,10 +133,7 @@ class Harness:
 
 
 @pytest.fixture(
-    params=[
-        pytest.param(name, marks=[pytest.mark.spark] * (name in WITH_SPARK) + [pytest.mark.slow] * (name in SLOW))
-        for name in sorted(TARGETS)
-    ]
+    params=[pytest.param(name, marks=[mark for mark, names in MARKS if name in names]) for name in sorted(TARGETS)]
 )
 def target(request):
     return request.param

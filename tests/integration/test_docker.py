@@ -20,6 +20,8 @@ from wheelrun.errors import ClusterError, ConfigurationError, SubmissionError
 from wheelrun.runtime import processes
 from wheelrun.states import RunState as S
 
+pytestmark = pytest.mark.docker
+
 JOBS = """
     import os, signal, sys, time
     from pathlib import Path
@@ -381,7 +383,7 @@ def test_a_build_that_fails_tells_its_last_lines(place):
     )
     place.table.pop("image")
     place.configure(dockerfile="Dockerfile")
-    with pytest.raises(ClusterError, match="Dockerfile cannot be built: .*returned a non-zero code") as error:
+    with pytest.raises(ClusterError, match=r"Dockerfile cannot be built: .*returned a non-zero code") as error:
         place.submit("jobs:where")
     assert set(error.value.detail.splitlines()[-2:]) == {"before", "no such thing"}  # two streams, in no order
     assert place.client.run().record.state is S.FAILED
@@ -392,13 +394,13 @@ def test_an_image_that_is_missing(place):
     with pytest.raises(ConfigurationError, match="there is no image wheelrun-test-missing:1"):
         place.submit("jobs:where")
     place.configure(image="127.0.0.1:1/wheelrun-test-missing:1", pull="missing")
-    with pytest.raises(ClusterError, match="is not here and cannot be pulled: .*connection refused"):
+    with pytest.raises(ClusterError, match=r"is not here and cannot be pulled: .*connection refused"):
         place.submit("jobs:where")
 
 
 def test_no_engine_and_one_of_another_machine(place, tmp_path):
     place.environ["DOCKER_HOST"] = f"unix://{tmp_path}/none.sock"
-    with pytest.raises(SubmissionError, match="no Docker engine answers at .*no such file") as error:
+    with pytest.raises(SubmissionError, match=r"no Docker engine answers at .*no such file") as error:
         place.submit("jobs:where")
     assert "systemctl start docker" in error.value.hint
     assert place.client.runs() == []
@@ -427,13 +429,13 @@ def test_an_engine_that_dies_is_told_and_the_run_is_taken_up(place, own_engine, 
 
 
 def test_a_full_disk_of_the_engine(place, own_engine, short_folder, small_disk):
-    small_disk(short_folder, "300m")
+    small_disk(short_folder, "200m")
     url, image = own_engine(short_folder)
     place.environ["DOCKER_HOST"] = url
     place.configure(image=image)
     (place.folder / "package").mkdir()
     (place.folder / "package" / "__init__.py").touch()
-    (place.folder / "package" / "large.bin").write_bytes(os.urandom(160 * 2**20))
+    (place.folder / "package" / "large.bin").write_bytes(os.urandom(80 * 2**20))
     with pytest.raises(ClusterError, match="no space left on device"):
         place.submit("jobs:where")
 
@@ -522,8 +524,8 @@ def test_another_users_run_leaves_files_of_that_user(place, tmp_path, docker_eng
          # Python may lie in a folder of root's
          "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", sys.executable, "-c", code],
         cwd=place.folder, capture_output=True, text=True, check=False,
-        env={**place.environ, "HOME": str(home), "WHEELRUN_HOME": str(home / "wheelrun"), "PYTHONDONTWRITEBYTECODE": "1",
-             "PYTHONPATH": str(Path.cwd()), "WHEELRUN_CONFIG_DIR": str(home / "config")},
+        env={**place.environ, "HOME": str(home), "WHEELRUN_HOME": str(home / "wheelrun"),
+             "WHEELRUN_CONFIG_DIR": str(home / "config"), "PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"uid": user, "home": "/work", "cwd": "/work", "pid": 7} | {

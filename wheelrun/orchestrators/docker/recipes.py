@@ -134,7 +134,6 @@ def environment_recipe(
         PREPARE=json.dumps([code.python, "-c", _PREPARE, wanted, *numbers, WORK]),
         PACKAGES=f"RUN {json.dumps(pip)}" if packages else "",
         DEPENDENCIES=f"COPY dependencies {DEPENDENCIES}" if code.dependencies is not None else "",
-        WORK=WORK,
     )
     facts = [code.keeper, dockerfile, base_id, code.dependencies_digest, dict(settings.build_args), settings.platform]
     return Recipe(
