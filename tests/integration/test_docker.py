@@ -378,9 +378,9 @@ def test_a_step_with_an_image_of_its_own(place):
 
 
 def test_a_build_that_fails_tells_its_last_lines(place):
-    (place.folder / "Dockerfile").write_text(
-        f'FROM {place.table["image"]}\nRUN ["python3", "-c", "print(\'before\'); raise SystemExit(\'no such thing\')"]\n'
-    )
+    script = "print('before'); raise SystemExit('no such thing')"
+    command = json.dumps(["python3", "-c", script])
+    (place.folder / "Dockerfile").write_text(f"FROM {place.table['image']}\nRUN {command}\n")
     place.table.pop("image")
     place.configure(dockerfile="Dockerfile")
     with pytest.raises(ClusterError, match=r"Dockerfile cannot be built: .*returned a non-zero code") as error:
@@ -400,7 +400,7 @@ def test_an_image_that_is_missing(place):
 
 def test_no_engine_and_one_of_another_machine(place, tmp_path):
     place.environ["DOCKER_HOST"] = f"unix://{tmp_path}/none.sock"
-    with pytest.raises(SubmissionError, match=r"no Docker engine answers at .*no such file") as error:
+    with pytest.raises(SubmissionError, match=r"no Docker engine answers at .*No such file") as error:
         place.submit("jobs:where")
     assert "systemctl start docker" in error.value.hint
     assert place.client.runs() == []
@@ -525,7 +525,8 @@ def test_another_users_run_leaves_files_of_that_user(place, tmp_path, docker_eng
          "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", sys.executable, "-c", code],
         cwd=place.folder, capture_output=True, text=True, check=False,
         env={**place.environ, "HOME": str(home), "WHEELRUN_HOME": str(home / "wheelrun"),
-             "WHEELRUN_CONFIG_DIR": str(home / "config"), "PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1"},
+             "WHEELRUN_CONFIG_DIR": str(home / "config"), "PYTHONPATH": str(Path.cwd()),
+             "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"uid": user, "home": "/work", "cwd": "/work", "pid": 7} | {

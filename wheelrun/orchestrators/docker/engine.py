@@ -24,6 +24,8 @@ TIMEOUT = 60.0
 
 START = "start it (systemctl start docker, or Docker Desktop), or set DOCKER_HOST to where it listens"
 _DEFAULT = "/var/run/docker.sock"
+_MAY_NOT = "become one of those who may use it: sudo usermod -aG docker $USER, and log in again"
+_PORT = 2375
 _NO_ANSWER = "Error while fetching server API version"
 
 
@@ -70,6 +72,7 @@ class Engine:
                 ca_cert=self.tls.get("ca"),
                 verify=bool(self.tls.get("verify")),
             )
+        self._knock(timeout)
         with self._told():
             client = sdk.DockerClient(base_url=self.url, version="auto", timeout=timeout, tls=tls)
             try:
@@ -109,9 +112,22 @@ class Engine:
                 raise self._lost(error) from error
             raise ConfigurationError(f"the Docker SDK refuses: {words_of(error)}") from error
 
+    def _knock(self, timeout: float) -> None:
+        """See whether anybody listens: the SDK would not say why not, and leave a socket open."""
+        parts = urlsplit(self.url)
+        try:
+            if parts.hostname:
+                socket.create_connection((parts.hostname, parts.port or _PORT), timeout).close()
+                return
+            with socket.socket(socket.AF_UNIX) as knocking:
+                knocking.settimeout(timeout)
+                knocking.connect("/" + self.url.partition("://")[2].lstrip("/"))
+        except OSError as error:
+            raise self._lost(error) from error
+
     def _lost(self, error: Exception) -> EngineLostError:
         message = f"no Docker engine answers at {self.url} (from {self.source}): {_reason(error)}"
-        return EngineLostError(message, hint=_hint(error))
+        return EngineLostError(message, hint=_MAY_NOT if isinstance(error, PermissionError) else START)
 
 
 def find_engine(environ: Mapping[str, str], *, exists: Any = os.path.exists) -> Engine:
@@ -205,14 +221,5 @@ def _is_loopback(parts: Any) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error)
-    for words in ("Permission denied", "No such file or directory", "Connection refused", "Read timed out"):
-        if words in text:
-            return words.lower()
-    return " ".join(text.split())
-
-
-def _hint(error: Exception) -> str:
-    if "Permission denied" in str(error):
-        return "become one of those who may use it: sudo usermod -aG docker $USER, and log in again"
-    return START
+    text = getattr(error, "strerror", None) or str(error)
+    return "it took too long" if "timed out" in text else " ".join(text.split())
