@@ -29,6 +29,7 @@ from wheelrun.orchestrators.docker.specs import (
     default_user,
     driver_conf,
     environment_of,
+    refuse_user,
 )
 from wheelrun.orchestrators.docker.supervise import MODULE, ContainerLaunch
 from wheelrun.orchestrators.local import DEFAULT_CONF
@@ -219,6 +220,7 @@ class LocalDockerOrchestrator(ContainerizedOrchestrator, ProcessOrchestrator):
     def _check_engine(self) -> None:
         with self.engine.connect() as client:
             self._rootless = any("rootless" in option for option in client.info().get("SecurityOptions") or ())
+        refuse_user(self._user, default=default_user(rootless=self._rootless))
 
     @property
     def _user(self) -> str:

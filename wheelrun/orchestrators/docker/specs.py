@@ -135,6 +135,24 @@ def default_user(*, rootless: bool) -> str:
     return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
 
 
+def refuse_user(user: str, *, default: str) -> None:
+    """Refuse a user who could not read the run's files, which are the caller's only.
+
+    Args:
+        user: Who is to run the steps.
+        default: The user whose files they are in a container.
+
+    Raises:
+        ConfigurationError: it is another one, and not root.
+    """
+    uid = user.partition(":")[0]
+    if uid.isdigit() and uid not in ("0", default.partition(":")[0]):
+        raise ConfigurationError(
+            f"user {user!r} could not read the run's files, which are yours only (user {default})",
+            hint=f"leave the target's user out, or submit as user {uid}",
+        )
+
+
 def _volumes(given: Any) -> list[str]:
     if isinstance(given, Mapping):
         return [f"{source}:{target['bind']}:{target.get('mode', 'rw')}" for source, target in given.items()]
