@@ -69,7 +69,13 @@ def docker_engine():
     script = Path(__file__).parent.parent / "scripts" / "docker-base-image"
     done = subprocess.run([sys.executable, script, ENGINE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return DockerEngine(ENGINE, done.stdout.strip())
+    yield DockerEngine(ENGINE, done.stdout.strip())
+    import docker
+
+    with contextlib.closing(docker.DockerClient(base_url=ENGINE)) as client:
+        for image in client.images.list(filters={"label": "io.wheelrun.keeper"}):
+            with contextlib.suppress(docker.errors.ImageNotFound):  # it went with another one
+                client.images.remove(image.id, force=True)
 
 
 @dataclass(frozen=True)

@@ -542,7 +542,8 @@ def test_another_users_run_leaves_files_of_that_user(place, tmp_path, docker_eng
 @pytest.mark.spark
 def test_spark_runs_in_the_containers(place):
     (place.folder / "spark_jobs.py").write_text(textwrap.dedent(SPARK).lstrip())
-    run = place.run("spark_jobs:counted", conf={"spark.secret.token": "hidden"})
+    env = {"JDK_JAVA_OPTIONS": os.environ["JDK_JAVA_OPTIONS"]}
+    run = place.run("spark_jobs:counted", conf={"spark.secret.token": "hidden"}, env=env)
     assert run.result() == [1000, "614m", "hidden"]
 
 

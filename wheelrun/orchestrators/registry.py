@@ -19,9 +19,9 @@ GROUP = "wheelrun.orchestrators"
 
 BUILT_IN: Mapping[str, str] = {
     "local": "wheelrun.orchestrators.local:LocalOrchestratorFlavor",
+    "docker": "wheelrun.orchestrators.docker.orchestrator:DockerFlavor",
     "spark-connect": "wheelrun.orchestrators.connect:ConnectFlavor",
     "spark-submit": "wheelrun.orchestrators.submit:SubmitFlavor",
-    "docker": "wheelrun.orchestrators.docker.orchestrator:DockerFlavor",
     "spark-standalone": "wheelrun.orchestrators.standalone.orchestrator:StandaloneFlavor",
 }
 
