@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wheelrun.errors import ClusterError
 from wheelrun.orchestrators.docker.engine import Engine, EngineLostError, owner
 from wheelrun.runtime.alive import is_held
 from wheelrun.runtime.layout import file_name
@@ -102,7 +103,7 @@ def run_container(engine: Engine, spec: Mapping[str, Any], *, is_over: Callable[
             client.api.start(container)
         return _watch(engine, container, is_over)
     finally:
-        with contextlib.suppress(EngineLostError), engine.connect() as client:
+        with contextlib.suppress(ClusterError), engine.connect() as client:  # else the next command finds it
             _remove(client, container)
 
 
@@ -135,7 +136,14 @@ def remove_abandoned(engine: Engine) -> None:
     """
     with engine.connect() as client:
         found = client.api.containers(all=True, filters={"label": [f"{OWNER}={owner()}", LOCK]})
-        _end_all(client, [each["Id"] for each in found if not is_held(Path(each["Labels"][LOCK]))])
+        _end_all(client, [each["Id"] for each in found if _is_abandoned(Path(each["Labels"][LOCK]))])
+
+
+def _is_abandoned(lock: Path) -> bool:
+    try:
+        return not is_held(lock)
+    except OSError:  # it cannot be told
+        return False
 
 
 def _name(labels: Mapping[str, str]) -> str:
@@ -217,13 +225,16 @@ def _ended(client: docker.DockerClient, container: str) -> threading.Event:
 
 def _how(client: docker.DockerClient, container: str) -> Ended | None:
     """Return how a container ended; None if it runs: only the engine went away for a moment."""
+    import docker
+
     facts = client.api.inspect_container(container)
     state = facts["State"]
     if state["Running"]:
         return None
     words = b""
     if state["ExitCode"]:
-        words = client.api.logs(container, tail=_LAST_WORDS)
+        with contextlib.suppress(docker.errors.APIError):  # some engines keep no logs
+            words = client.api.logs(container, tail=_LAST_WORDS)
     return Ended(
         code=int(state["ExitCode"]),
         out_of_memory=bool(state.get("OOMKilled")),

@@ -24,6 +24,7 @@ TIMEOUT = 60.0
 
 START = "start it (systemctl start docker, or Docker Desktop), or set DOCKER_HOST to where it listens"
 _DEFAULT = "/var/run/docker.sock"
+_DEFAULT_CONTEXT = "default"
 _MAY_NOT = "become one of those who may use it: sudo usermod -aG docker $USER, and log in again"
 _PORT = 2375
 _NO_ANSWER = "Error while fetching server API version"
@@ -140,12 +141,14 @@ def find_engine(environ: Mapping[str, str], *, exists: Any = os.path.exists) -> 
     Raises:
         ConfigurationError: a context is named that is not there.
     """
-    if host := environ.get("DOCKER_HOST"):
-        return Engine(url=host, source="DOCKER_HOST", tls=_tls_from(environ))
     folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME", "/"), ".docker"))
-    name = environ.get("DOCKER_CONTEXT") or _current_context(folder)
-    if name not in (None, "", "default"):
-        return _of_context(folder, str(name))
+    host, context = environ.get("DOCKER_HOST"), environ.get("DOCKER_CONTEXT")
+    if not context and not host:
+        context = _current_context(folder)
+    if context and context != _DEFAULT_CONTEXT:
+        return _of_context(folder, context)
+    if host:
+        return Engine(url=host, source="DOCKER_HOST", tls=_tls_from(environ))
     runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
     for path in (_DEFAULT, f"{runtime}/docker.sock", f"{runtime}/podman/podman.sock", "/run/podman/podman.sock"):
         if exists(path):

@@ -1,4 +1,4 @@
-"""Making the images of runs, and removing them: what is there is not made again."""
+"""Making the images of runs: what is there is not made again."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class Images:
                     raise docker.errors.APIError(str(message["error"]))  # noqa: TRY301 - as what comes at once
         except docker.errors.APIError as error:
             raise ClusterError(
-                f"the image {name} is not here and cannot be pulled: {words_of(error)}",
+                f"the image {name} cannot be pulled: {words_of(error)}",
                 hint="is its name right, and are you logged in? docker pull says more",
             ) from error
 

@@ -35,7 +35,7 @@ from wheelrun.orchestrators.docker.supervise import MODULE, ContainerLaunch
 from wheelrun.orchestrators.local import DEFAULT_CONF
 from wheelrun.orchestrators.process import ProcessOrchestrator
 from wheelrun.orchestrators.roots import Root
-from wheelrun.orchestrators.shipment import bundle_name, bundle_reference
+from wheelrun.orchestrators.shipment import bundle_name
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.own import own_wheel
 from wheelrun.packaging.platforms import Platform
@@ -106,8 +106,6 @@ class LocalDockerOrchestrator(ContainerizedOrchestrator, ProcessOrchestrator):
         check_run_args(self.config.run_args)
         for spec in deployment.steps:
             self._spec(spec, Path("/"), "")
-        for name in self.config.steps:
-            deployment.step(name)
         self.validator()
 
     def spark_conf(self, deployment: Deployment, stack: Stack) -> dict[str, str]:
@@ -119,19 +117,6 @@ class LocalDockerOrchestrator(ContainerizedOrchestrator, ProcessOrchestrator):
         if self.config.dependencies != "bundle":
             return None
         return Platform(self._python_version(python), _bundle_tag(self.config.platform))
-
-    def has_code(self, deployment: Deployment, stack: Stack) -> bool:
-        """Whether the wheels and the bundle lie under the artifact root."""
-        bundle = deployment.bundle
-        kept = bundle is None or Root.open(stack.artifact_root).keep(bundle_name(bundle))
-        return kept and super().has_code(deployment, stack)
-
-    def ship(self, root: Root) -> int:
-        """Put the wheels and the bundle under the artifact root; return how many bytes had to be sent."""
-        sent = super().ship(root)
-        if self.bundle is None:
-            return sent
-        return sent + root.put(self.bundle.path, bundle_name(bundle_reference(self.bundle)))
 
     def code(self, deployment: Deployment, root: ArtifactRoot) -> tuple[str, ...]:
         """Return no folders: the code is in the images."""
@@ -291,12 +276,8 @@ class LocalDockerOrchestrator(ContainerizedOrchestrator, ProcessOrchestrator):
 def _shown(build: DockerBuild) -> dict[str, Any]:
     """Return what a request says of an image that is not made yet."""
     settings = build.settings
-    origin = (
-        {"dockerfile": str(settings.dockerfile)}
-        if settings.dockerfile
-        else {"image": settings.image or default_image()}
-    )
-    return {**origin, "packages": list(packages_of(settings)), "pull": settings.pull}
+    base = settings.dockerfile or settings.image or default_image()
+    return {"base": str(base), "packages": list(packages_of(settings)), "pull": settings.pull}
 
 
 def _bundle_tag(wanted: str | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from wheelrun.config.units import parse_size
 from wheelrun.deployment import StepSpec
 from wheelrun.errors import ConfigurationError
-from wheelrun.orchestrators.docker.config import DockerConfig
+from wheelrun.orchestrators.docker.config import DockerConfig, environment_in
 from wheelrun.orchestrators.docker.engine import load_sdk
 from wheelrun.orchestrators.docker.recipes import WORK
 from wheelrun.step_settings import Resources
@@ -75,10 +75,7 @@ def check_run_args(args: Mapping[str, Any]) -> None:
 
 def environment_of(config: DockerConfig, environment: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """Return a container's environment: that of `run_args`, below the run's, below wheelrun's own."""
-    given = config.run_args.get("environment", {})
-    if not isinstance(given, Mapping):
-        given = dict(str(item).partition("=")[::2] for item in given)
-    return {**{name: str(value) for name, value in given.items()}, **environment, **own}
+    return {**environment_in(config.run_args), **environment, **own}
 
 
 def limits(step: StepSpec) -> dict[str, Any]:

@@ -25,9 +25,16 @@ def write_context(folder, name, endpoint, tls=()):
     return files
 
 
-def test_docker_host_goes_before_a_context(tmp_path):
-    environ = {"DOCKER_HOST": "unix:///a.sock", "DOCKER_CONTEXT": "other", "HOME": str(tmp_path)}
-    assert find_engine(environ, exists=nothing) == Engine(url="unix:///a.sock", source="DOCKER_HOST")
+def test_a_variables_context_goes_before_docker_host_and_that_before_a_chosen_one(tmp_path):
+    write_context(tmp_path, "named", {"Host": "unix:///named.sock"})
+    write_context(tmp_path, "chosen", {"Host": "unix:///chosen.sock"})
+    (tmp_path / "config.json").write_text('{"currentContext": "chosen"}')
+    environ = {"DOCKER_CONFIG": str(tmp_path), "DOCKER_HOST": "unix:///host.sock", "DOCKER_CONTEXT": "named"}
+    assert find_engine(environ, exists=nothing).url == "unix:///named.sock"
+    environ["DOCKER_CONTEXT"] = "default"
+    assert find_engine(environ, exists=nothing) == Engine(url="unix:///host.sock", source="DOCKER_HOST")
+    del environ["DOCKER_CONTEXT"]
+    assert find_engine(environ, exists=nothing).url == "unix:///host.sock"
 
 
 def test_docker_host_with_tls(tmp_path):

@@ -68,6 +68,12 @@ def test_an_argument_that_is_set_elsewhere_is_refused(name):
         DockerConfig(run_args={name: 1})
 
 
+@pytest.mark.parametrize("given", [{"MY_TOKEN": "x"}, ["MY_TOKEN=x"]])
+def test_a_secret_in_the_arguments_is_refused(given):
+    with pytest.raises(pydantic.ValidationError, match="MY_TOKEN would be stored"):
+        DockerConfig(run_args={"environment": given})
+
+
 @pytest.mark.parametrize("volume", ["/only", "/a:relative", ":/b", "/a:/b:ro:x"])
 def test_a_volume_has_two_sides(volume):
     with pytest.raises(pydantic.ValidationError, match="is not /here:/there"):
