@@ -268,14 +268,12 @@ def test_environment_volumes_and_wheelruns_own_that_win(place, tmp_path):
     (tmp_path / "data" / "file").write_text("from here")
     root = str(Path(place.environ["WHEELRUN_HOME"]) / "data" / "artifacts")
     place.configure(
-        "[targets.docker.run_args]",
-        'environment = {LOW = "args", BOTH = "args", WHEELRUN_RUN_ID = "forged"}',
-        f'volumes = ["{tmp_path}/data:{root}"]',
-        volumes=[f"{tmp_path}/data:/data:ro"],
+        environment={"LOW": "target", "BOTH": "target", "WHEELRUN_RUN_ID": "forged"},
+        volumes=[f"{tmp_path}/data:/data:ro", f"{tmp_path}/data:{root}"],
     )
     names = ["LOW", "BOTH", "WHEELRUN_RUN_ID", "LINES"]
     run = place.run("jobs:environment", {"names": names}, env={"BOTH": "run", "LINES": "one\ntwo"})
-    assert run.result() == {"LOW": "args", "BOTH": "run", "WHEELRUN_RUN_ID": run.id, "LINES": "one\ntwo"}
+    assert run.result() == {"LOW": "target", "BOTH": "run", "WHEELRUN_RUN_ID": run.id, "LINES": "one\ntwo"}
     assert place.run("jobs:read", {"path": "/data/file"}).result() == "from here"
     denied = place.run("jobs:write", {"path": "/data/file"})
     assert denied.record.error.type == "OSError"

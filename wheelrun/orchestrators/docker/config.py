@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from wheelrun.orchestrators.containerized import ContainerizedConfig
-from wheelrun.runtime.masking import is_secret
 
 OWN_KEYS = {
+    "environment": "the target's environment",
+    "volumes": "the target's volumes",
     "cpu_count": "the step's resources",
     "mem_limit": "the step's resources",
     "memswap_limit": "the step's resources",
@@ -26,14 +26,6 @@ REFUSED = frozenset(
     {"auto_remove", "command", "detach", "entrypoint", "image", "name", "remove", "restart_policy", "stderr", "stdout"}
 )
 """Arguments of the SDK that are wheelrun's business."""
-
-
-def environment_in(run_args: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables that further arguments name: a table, or a list of NAME=value."""
-    given = run_args.get("environment") or {}
-    if isinstance(given, Mapping):
-        return {str(name): str(value) for name, value in given.items()}
-    return dict(str(item).partition("=")[::2] for item in given)
 
 
 class ContainerSettings(BaseModel):
@@ -68,9 +60,8 @@ class ContainerSettings(BaseModel):
                 raise ValueError(f"{name} is set by {OWN_KEYS[name]}")
             if name in REFUSED:
                 raise ValueError(f"{name} is wheelrun's own to set")
-        for name in environment_in(value):
-            if is_secret(name):
-                raise ValueError(f"{name} would be stored: give it to the run, in the environment")
+        if not isinstance(value.get("labels", {}), dict):
+            raise ValueError("labels are a table")
         return value
 
 

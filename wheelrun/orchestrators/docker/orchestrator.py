@@ -28,7 +28,6 @@ from wheelrun.orchestrators.docker.specs import (
     container_spec,
     default_user,
     driver_conf,
-    environment_of,
     refuse_user,
 )
 from wheelrun.orchestrators.docker.supervise import MODULE, ContainerLaunch
@@ -269,7 +268,7 @@ class LocalDockerOrchestrator(ContainerizedOrchestrator, ProcessOrchestrator):
             "image": self.get_image(deployment, step.name),
             "entrypoint": [program],
             "command": rest,
-            "environment": environment_of(self.config, request.environment, own),
+            "environment": {**request.environment, **own},
         }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from wheelrun.config.units import parse_size
 from wheelrun.deployment import StepSpec
 from wheelrun.errors import ConfigurationError
-from wheelrun.orchestrators.docker.config import DockerConfig, environment_in
+from wheelrun.orchestrators.docker.config import DockerConfig
 from wheelrun.orchestrators.docker.engine import load_sdk
 from wheelrun.orchestrators.docker.recipes import WORK
 from wheelrun.step_settings import Resources
@@ -46,7 +46,7 @@ def container_spec(
         "user": user,
         "init": config.init,
         "working_dir": config.working_directory or WORK,
-        "volumes": _at_places(_volumes(args.get("volumes", [])), map(_absolute, config.volumes), [f"{root}:{root}"]),
+        "volumes": _at_places([*map(_absolute, config.volumes), f"{root}:{root}"]),
     }
     if config.network is not None:
         spec["network_mode"] = config.network
@@ -71,11 +71,6 @@ def check_run_args(args: Mapping[str, Any]) -> None:
         sdk.types.HostConfig(version=sdk.constants.DEFAULT_DOCKER_API_VERSION, **of_host)
     except (TypeError, ValueError, sdk.errors.DockerException) as error:
         raise ConfigurationError(f"run_args: {error}", hint="its containers.run says how each is written") from error
-
-
-def environment_of(config: DockerConfig, environment: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """Return a container's environment: that of `run_args`, below the run's, below wheelrun's own."""
-    return {**environment_in(config.run_args), **environment, **own}
 
 
 def limits(step: StepSpec) -> dict[str, Any]:
@@ -150,15 +145,9 @@ def refuse_user(user: str, *, default: str) -> None:
         )
 
 
-def _volumes(given: Any) -> list[str]:
-    if isinstance(given, Mapping):
-        return [f"{source}:{target['bind']}:{target.get('mode', 'rw')}" for source, target in given.items()]
-    return [str(volume) for volume in given]
-
-
-def _at_places(*volumes: Iterable[str]) -> list[str]:
+def _at_places(volumes: Iterable[str]) -> list[str]:
     """Return volumes without those that another one, further behind, takes the place of."""
-    return list({volume.split(":")[1].rstrip("/"): volume for each in volumes for volume in each}.values())
+    return list({volume.split(":")[1].rstrip("/"): volume for volume in volumes}.values())
 
 
 def _absolute(volume: str) -> str:
