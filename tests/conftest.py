@@ -73,9 +73,10 @@ def docker_engine():
     import docker
 
     with contextlib.closing(docker.DockerClient(base_url=ENGINE)) as client:
-        for image in client.images.list(filters={"label": "io.wheelrun.keeper"}):
-            with contextlib.suppress(docker.errors.ImageNotFound):  # it went with another one
-                client.images.remove(image.id, force=True)
+        for _ in range(3):  # an image can go when those that stand on it have gone
+            for image in client.images.list(filters={"label": "io.wheelrun.keeper"}):
+                with contextlib.suppress(docker.errors.APIError):
+                    client.images.remove(image.id, force=True)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class ContainerSettings(BaseModel):
             if name in REFUSED:
                 raise ValueError(f"{name} is wheelrun's own to set")
         if not isinstance(value.get("labels", {}), dict):
-            raise ValueError("labels are a table")
+            raise ValueError("labels are a table")  # noqa: TRY004 - pydantic takes this one
         return value
 
 
