@@ -69,14 +69,7 @@ def docker_engine():
     script = Path(__file__).parent.parent / "scripts" / "docker-base-image"
     done = subprocess.run([sys.executable, script, ENGINE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    yield DockerEngine(ENGINE, done.stdout.strip())
-    import docker
-
-    with contextlib.closing(docker.DockerClient(base_url=ENGINE)) as client:
-        for _ in range(3):  # an image can go when those that stand on it have gone
-            for image in client.images.list(filters={"label": "io.wheelrun.keeper"}):
-                with contextlib.suppress(docker.errors.APIError):
-                    client.images.remove(image.id, force=True)
+    return DockerEngine(ENGINE, done.stdout.strip())
 
 
 @dataclass(frozen=True)
@@ -92,13 +85,22 @@ def docker_target(docker_engine, tmp_path, monkeypatch, environ):
     """The table of a target on the engine; its containers see the test's own folder too."""
     environ["DOCKER_HOST"] = docker_engine.url
     monkeypatch.setenv("DOCKER_HOST", docker_engine.url)
-    return {
+    yield {
         "orchestrator": "docker",
         "image": docker_engine.image,
         "pull": "never",
         "network": "host",
         "volumes": [f"{tmp_path}:{tmp_path}"],
     }
+    import docker
+
+    stores = (str(tmp_path), environ["WHEELRUN_HOME"])
+    with contextlib.closing(docker.DockerClient(base_url=docker_engine.url)) as client:
+        made = client.images.list(filters={"label": "io.wheelrun.keeper"})
+        for image in made:  # the youngest come first, and those stand on the others
+            if any(store in image.labels["io.wheelrun.keeper"] for store in stores):
+                with contextlib.suppress(docker.errors.APIError):  # it went with another one
+                    client.images.remove(image.id, force=True)
 
 
 class Call(NamedTuple):
