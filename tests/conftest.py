@@ -95,12 +95,12 @@ def docker_target(docker_engine, tmp_path, monkeypatch, environ):
     import docker
 
     stores = (str(tmp_path), environ["WHEELRUN_HOME"])
-    with contextlib.closing(docker.DockerClient(base_url=docker_engine.url)) as client:
-        made = client.images.list(filters={"label": "io.wheelrun.keeper"})
+    with contextlib.closing(docker.APIClient(base_url=docker_engine.url)) as client:
+        made = client.images(filters={"label": "io.wheelrun.keeper"})
         for image in made:  # the youngest come first, and those stand on the others
-            if any(store in image.labels["io.wheelrun.keeper"] for store in stores):
+            if any(store in image["Labels"]["io.wheelrun.keeper"] for store in stores):
                 with contextlib.suppress(docker.errors.APIError):  # it went with another one
-                    client.images.remove(image.id, force=True)
+                    client.remove_image(image["Id"], force=True)
 
 
 class Call(NamedTuple):

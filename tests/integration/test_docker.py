@@ -157,14 +157,15 @@ class Place:
         with_label = {"label": f"io.wheelrun.run={run.id}"}
         engine = self.engine
         try:
-            return engine.containers.list(all=True, filters=with_label)
+            return engine.containers.list(all=True, filters=with_label, ignore_removed=True)
         finally:
             engine.close()
 
     def images(self):
         engine = self.engine
         try:
-            return {tag for image in engine.images.list() for tag in image.tags if tag.startswith("wheelrun/")}
+            found = engine.api.images(filters={"label": "io.wheelrun.keeper"})
+            return {tag for image in found for tag in image["RepoTags"] or ()}
         finally:
             engine.close()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wheelrun.orchestrators.collect import Item
 from wheelrun.orchestrators.docker.engine import owner
@@ -14,6 +15,28 @@ from wheelrun.orchestrators.docker.images import BASE, KEEPER
 
 if TYPE_CHECKING:
     import docker
+
+_IN_USE, _GONE = 409, 404
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image on an engine: its id, its names, its size in bytes with all that it stands on, and its labels."""
+
+    id: str
+    tags: Sequence[str]
+    size: int
+    labels: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """What it is called by."""
+        return self.tags[0] if self.tags else self.id
+
+    @property
+    def base(self) -> str:
+        """The name of the image that it stands on, empty if that is not one of ours."""
+        return self.labels.get(BASE, "")
 
 
 def keeper_of(folder: Path) -> str:
@@ -49,41 +72,30 @@ def prune(client: docker.DockerClient, keeper: str, kept: Collection[str], *, dr
     """
     import docker
 
-    images = client.images.list(filters={"label": f"{KEEPER}={keeper}"})
-    needed = _with_bases([image for image in images if image.id in kept], images)
-    sizes = {tag: image.attrs["Size"] for image in images for tag in image.tags}
+    found = client.api.images(filters={"label": f"{KEEPER}={keeper}"})
+    images = [
+        Image(id=each["Id"], tags=each["RepoTags"] or (), size=each["Size"], labels=each["Labels"]) for each in found
+    ]
+    by_tag = {tag: image for image in images for tag in image.tags}
+    needed = {each.id for image in images if image.id in kept for each in _chain(image, by_tag)}
+    unwanted = [image for image in images if image.id not in needed]
     removed = []
-    # what stands on others goes first
-    for image in sorted((image for image in images if image.id not in needed), key=_depth(images), reverse=True):
+    for image in sorted(unwanted, key=lambda image: -len(_chain(image, by_tag))):  # what stands on others goes first
         if not dry_run:
             try:
                 for name in image.tags or [image.id]:
-                    client.images.remove(name)
+                    client.api.remove_image(name)
             except docker.errors.APIError as error:
-                if error.status_code == 409:  # a container runs from it
+                if error.status_code == _IN_USE:
                     continue
-                raise
-        own = image.attrs["Size"] - sizes.get(image.labels.get(BASE, ""), 0)
-        removed.append(Item(name=(image.tags or [image.id])[0], bytes=max(own, 0)))
+                if error.status_code != _GONE:
+                    raise
+        below = by_tag.get(image.base)
+        removed.append(Item(name=image.name, bytes=max(image.size - (below.size if below else 0), 0)))
     return removed
 
 
-def _with_bases(chosen: Iterable[Any], images: Sequence[Any]) -> set[str]:
-    by_tag = {tag: image for image in images for tag in image.tags}
-    needed: set[str] = set()
-    for image in chosen:
-        for each in _chain(image, by_tag):
-            needed.add(each.id)
-    return needed
-
-
-def _depth(images: Sequence[Any]) -> Any:
-    by_tag = {tag: image for image in images for tag in image.tags}
-    return lambda image: sum(1 for _ in _chain(image, by_tag))
-
-
-def _chain(image: Any, by_tag: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield an image and those that it stands on."""
-    while image is not None:
-        yield image
-        image = by_tag.get(image.labels.get(BASE, ""))
+def _chain(image: Image, by_tag: Mapping[str, Image]) -> list[Image]:
+    """Return an image and those that it stands on."""
+    below = by_tag.get(image.base)
+    return [image, *(_chain(below, by_tag) if below else ())]
