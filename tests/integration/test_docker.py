@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 from pathlib import Path
 
 import docker
@@ -278,6 +279,30 @@ def test_environment_volumes_and_wheelruns_own_that_win(place, tmp_path):
     assert place.run("jobs:read", {"path": "/data/file"}).result() == "from here"
     denied = place.run("jobs:write", {"path": "/data/file"})
     assert denied.record.error.type == "OSError"
+
+
+def test_dependencies_go_into_the_image_below_the_code(place, tmp_path):
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    with zipfile.ZipFile(wheels / "greeting-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("greeting.py", "WORDS = 'from the bundle'\n")
+        wheel.writestr("greeting-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n")
+        wheel.writestr("greeting-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("greeting-1.0.dist-info/RECORD", "")
+    place.environ |= {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(wheels)}
+    (place.folder / "pyproject.toml").write_text(
+        '[project]\nname = "project"\nversion = "1"\ndependencies = ["greeting"]\n'
+    )
+    (place.folder / "polite.py").write_text("def greet():\n    import greeting\n    return greeting.WORDS\n")
+    assert place.run("polite:greet").result() == "from the bundle"
+    before = place.images()
+    (place.folder / "polite.py").write_text("def greet():\n    import greeting\n    return [greeting.WORDS]\n")
+    assert place.run("polite:greet").result() == ["from the bundle"]
+    assert [tag.split(":")[0] for tag in place.images() - before] == ["wheelrun/project"]
+    place.configure(python_version="3.10")
+    with pytest.raises(ClusterError, match="cannot be built") as error:
+        place.submit("polite:greet")
+    assert "set python_version" in error.value.detail
 
 
 def test_how_a_step_ended_is_told_apart(place):
