@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import zipfile
@@ -177,39 +179,15 @@ def place(tmp_path, docker_target, environ):
 
 
 @pytest.fixture
-def own_engine(environ, docker_engine, monkeypatch):
-    """Starts engines that a test may break: `own_engine(folder)` gives an environment; they end with the test."""
-    script = Path(__file__).parent.parent.parent / "scripts" / "docker-engine"
-    started = []
-
-    def start(folder):
-        inside = {**os.environ, "WHEELRUN_ENGINE_FOLDER": str(folder)}
-        done = subprocess.run([script, "up"], env=inside, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        started.append(inside)
-        url = done.stdout.strip()
-        base = [sys.executable, script.with_name("docker-base-image"), url, "py4j"]
-        image = subprocess.run(base, capture_output=True, text=True, check=True).stdout.strip()
-        return url, image
-
-    yield start
-    for inside in started:
-        subprocess.run([script, "down"], env=inside, check=True)
-
-
-@pytest.fixture
-def short_folder():
-    """A folder whose path is short enough for a socket in it."""
-    import shutil
-    import tempfile
-
+def engine_folder():
+    """A folder for an engine, with a path that is short enough for a socket in it."""
     folder = Path(tempfile.mkdtemp(prefix="wheelrun-engine-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk():
     """Makes small file systems: `small_disk(folder, size)`."""
     mounted = []
 
@@ -221,6 +199,23 @@ def small_disk(tmp_path):
     yield mount
     for folder in mounted:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def own_engine(docker_engine, small_disk, engine_folder):
+    """Starts an engine that a test may break: `own_engine()` gives its address and a base image."""
+    script = Path(__file__).parent.parent.parent / "scripts" / "docker-engine"
+    inside = {**os.environ, "WHEELRUN_ENGINE_FOLDER": str(engine_folder)}
+
+    def start():
+        done = subprocess.run([script, "up"], env=inside, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        url = done.stdout.strip()
+        base = [sys.executable, script.with_name("docker-base-image"), url, "py4j"]
+        return url, subprocess.run(base, capture_output=True, text=True, check=True).stdout.strip()
+
+    yield start
+    subprocess.run([script, "down"], env=inside, check=True)
 
 
 def test_a_step_is_the_callers_and_has_a_home(place):
@@ -440,18 +435,18 @@ def test_no_engine_and_one_of_another_machine(place, tmp_path):
         place.submit("jobs:where")
 
 
-def test_an_engine_that_dies_is_told_and_the_run_is_taken_up(place, own_engine, short_folder, tmp_path, monkeypatch):
-    url, image = own_engine(short_folder)
+def test_an_engine_that_dies_is_told_and_the_run_is_taken_up(place, own_engine, engine_folder, tmp_path):
+    url, image = own_engine()
     place.environ["DOCKER_HOST"] = url
     place.configure(image=image)
     run = place.submit("jobs:gated", {"started": tmp_path / "started", "gate": tmp_path / "gate"})
     until((tmp_path / "started").exists)
-    os.kill(int((short_folder / "docker.pid").read_text()), signal.SIGKILL)
+    os.kill(int((engine_folder / "docker.pid").read_text()), signal.SIGKILL)
     run.wait(timeout=60)
     assert run.state is S.FAILED
     assert "the Docker engine went away while step 'gated' was running" in run.record.error.message
     assert run.record.exit_code == 6
-    own_engine(short_folder)
+    own_engine()
     (tmp_path / "gate").touch()
     resumed = place.client.resume(run.id)
     resumed.wait(timeout=60)
@@ -459,9 +454,9 @@ def test_an_engine_that_dies_is_told_and_the_run_is_taken_up(place, own_engine, 
     assert place.containers(run) == []
 
 
-def test_a_full_disk_of_the_engine(place, own_engine, short_folder, small_disk):
-    small_disk(short_folder, "200m")
-    url, image = own_engine(short_folder)
+def test_a_full_disk_of_the_engine(place, own_engine, engine_folder, small_disk):
+    small_disk(engine_folder, "200m")
+    url, image = own_engine()
     place.environ["DOCKER_HOST"] = url
     place.configure(image=image)
     (place.folder / "package").mkdir()
