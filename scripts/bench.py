@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -424,6 +425,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default 5)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended then too
     rows: list[Row] = []
     head = f"{'what':<28} {'against':<42} {'ours':>8} {'theirs':>8} {'ratio':>6} {'goal':>5}"
     if not options.json:

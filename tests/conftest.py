@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import socket
+import socketserver
+import ssl
 import subprocess
 import sys
 import threading
@@ -153,3 +155,59 @@ def serving():
     `answer(call)` returns status and content, or None to hang up.
     """
     return _serving
+
+
+@dataclass(frozen=True)
+class TlsServer:
+    """A server that speaks TLS and passes on what it hears: its port, and the file with who vouches for it."""
+
+    port: int
+    authority: Path
+
+
+@pytest.fixture
+def tls_before(tmp_path):
+    """Put a TLS server before a port of this machine in a block: `with tls_before(port) as server`."""
+    import trustme
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+
+    @contextlib.contextmanager
+    def before(port):
+        with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Passing) as server:
+            server.context, server.target, server.daemon_threads = context, port, True
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            try:
+                yield TlsServer(server.server_address[1], tmp_path / "authority.pem")
+            finally:
+                server.shutdown()
+                thread.join()
+
+    return before
+
+
+class _Passing(socketserver.BaseRequestHandler):
+    def handle(self):
+        with (
+            contextlib.suppress(OSError),
+            self.server.context.wrap_socket(self.request, server_side=True) as outside,
+            socket.create_connection(("127.0.0.1", self.server.target)) as inside,
+        ):
+            back = threading.Thread(target=self._pass_on, args=(inside, outside))
+            back.start()
+            self._pass_on(outside, inside)
+            back.join()
+
+    @staticmethod
+    def _pass_on(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+        for each in (source, target):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -10,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import sysconfig
 import textwrap
 import time
 import urllib.request
@@ -324,7 +324,7 @@ def test_a_function_that_does_not_show_that_it_uses_spark_has_the_code(server, r
 
 
 def pack(folder, name, files):
-    """Make a wheel of one module or extension."""
+    """Make a wheel of some files."""
     path = folder / f"{name}-1.0-py3-none-any.whl"
     info = f"{name}-1.0.dist-info"
     files = {
@@ -338,14 +338,33 @@ def pack(folder, name, files):
             archive.writestr(each, text)
 
 
-def test_dependencies_travel_with_every_session(server, client, project, tmp_path):
-    pack(tmp_path, "onlyhere", {"onlyhere.py": "FACTOR = 21\n"})
-    (project / "requirements.txt").write_text("onlyhere\n")
-    (project / "far.py").write_text(
-        "from pyspark.sql import SparkSession, functions as F\n"
-        "def times(value):\n    import onlyhere\n    return value * onlyhere.FACTOR\n"
-        "def main(spark: SparkSession): return spark.range(3).select(F.udf(times, 'long')('id')).collect()[2][0]\n"
+FAR = """
+    from pyspark.sql import SparkSession, functions as F
+
+    def words(_):
+        import importlib.resources
+        from space.fast import escape
+        import plain
+        return escape(importlib.resources.files("space.fast").joinpath("words.txt").read_text() + " " + plain.MARK)
+
+    def main(spark: SparkSession): return spark.range(1).select(F.udf(words)("id")).collect()[0][0]
+"""
+
+
+def test_dependencies_travel_with_every_session_and_are_unpacked_there(server, client, project, tmp_path):
+    compiled = Path(importlib.util.find_spec("markupsafe._speedups").origin)
+    pack(tmp_path, "plain", {"plain.py": "MARK = '<>'\n"})
+    pack(
+        tmp_path,
+        "fast",
+        {
+            "space/fast/__init__.py": "from space.fast._speedups import _escape_inner as escape\n",
+            f"space/fast/{compiled.name}": compiled.read_bytes(),
+            "space/fast/words.txt": "a & b",
+        },
     )
+    (project / "requirements.txt").write_text("plain\nfast\n")
+    (project / "far.py").write_text(textwrap.dedent(FAR).lstrip())
     settings = (project / "wheelrun.toml").read_text()
     (project / "wheelrun.toml").write_text(f'{settings}dependencies = "bundle"\n')
     uv = {"UV_FIND_LINKS": str(tmp_path), "UV_NO_INDEX": "1"}
@@ -353,12 +372,7 @@ def test_dependencies_travel_with_every_session(server, client, project, tmp_pat
     run = client(**uv).submit("far:main", target="connect")
     run.wait(timeout=180)
     assert run.state is S.SUCCEEDED, error_of(run)
-    assert run.result() == 42
-
-    pack(tmp_path, "fast", {f"fast{sysconfig.get_config_var('EXT_SUFFIX')}": "\x7fELF"})
-    (project / "requirements.txt").write_text("fast\n")
-    with pytest.raises(ConfigurationError, match="the bundle of dependencies holds compiled code"):
-        client(**uv).submit("far:main", target="connect")
+    assert run.result() == "a &amp; b &lt;&gt;"
 
 
 def test_further_sessions_have_the_code_too(server, ran):
@@ -410,6 +424,24 @@ def _command_lines():
             yield path
 
 
+@pytest.mark.slow
+def test_a_server_behind_tls(server, client, project, tls_before):
+    with tls_before(server.port) as tls:
+        settings = (project / "wheelrun.toml").read_text()
+        (project / "wheelrun.toml").write_text(
+            settings.replace(server.remote, f"sc://127.0.0.1:{tls.port}/;use_ssl=true")
+        )
+        run = client(GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=str(tls.authority)).submit("late:prices", target="connect")
+        run.wait(timeout=120)
+        assert run.state is S.SUCCEEDED, error_of(run)
+        assert run.result() == [0.0, 0.01]
+        run = client().submit("late:prices", target="connect")
+        run.wait(timeout=120)
+        assert run.state is S.FAILED
+        assert "CERTIFICATE_VERIFY_FAILED" in error_of(run).message
+        assert "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" in error_of(run).hint
+
+
 def test_a_wrong_token_is_told(server, client):
     client = client()
     (client.root / "wheelrun.toml").unlink()
@@ -445,7 +477,7 @@ def test_a_step_that_takes_too_long_is_interrupted_on_the_server_and_the_next_on
     busy, after = run.record.steps
     assert (busy.state, busy.error.type) == (S.FAILED, "StepTimeout")
     assert after.state is S.SUCCEEDED, after.error
-    assert said(run, "stderr") == []
+    assert "Traceback" not in " ".join(said(run, "stderr"))
 
 
 def test_an_interrupted_step_does_not_take_one_beside_it_along(server, ran, tmp_path):

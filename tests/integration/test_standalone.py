@@ -38,6 +38,10 @@ JOBS = """
     def too_much(spark: SparkSession):
         return spark.range(1).selectExpr("sequence(1, 400000000) as all").selectExpr("size(all)").collect()[0][0]
 
+    def shuffle(spark: SparkSession):
+        frame = spark.range(400_000).selectExpr("id", "repeat(uuid(), 8) as text")
+        return frame.repartition(4, "text").selectExpr("max(length(text)) as most").collect()[0][0]
+
     @step
     def first(folder: Path):
         (folder / "first").touch()
@@ -206,6 +210,17 @@ def test_a_gateway_that_does_not_take_the_driver(site, gateway_before, bad):
         assert site.client.resume(run.id).result(timeout=120) == 1
 
 
+def test_a_gateway_behind_tls(site, tls_before):
+    port = int(site.cluster.targets["cluster"]["rest"].rpartition(":")[2])
+    with tls_before(port) as server:
+        address = f"https://localhost:{server.port}"
+        site.configure(rest=address)
+        with pytest.raises(ClusterError, match="certificate"):
+            site.submit("jobs:succeed")
+        site.configure(rest=address, rest_ca_file=str(server.authority))
+        assert site.submit("jobs:succeed").result(timeout=120) == 1
+
+
 def test_a_gateway_whose_answer_is_lost_makes_one_driver_and_the_run_is_followed(site, gateway_before, folders):
     def lose(path, pass_on):
         answer = pass_on()
@@ -275,6 +290,55 @@ def test_an_executor_that_runs_out_of_memory_is_told(site):
     assert run.wait(timeout=240).state is S.FAILED
     error = run.record.error
     assert "memory" in (error.hint or "").lower() or "OutOfMemory" in error.message
+
+
+@pytest.fixture
+def small_disk():
+    """Put a disk of some MiB over a folder in a block."""
+
+    @contextlib.contextmanager
+    def over(folder, mebibytes):
+        made = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=700", "tmpfs", str(folder)],
+            capture_output=True,
+            text=True,
+        )
+        if made.returncode:
+            pytest.skip(f"no disk can be mounted here: {made.stderr.strip()}")
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+    return over
+
+
+def data_of(site):
+    return Path(site.cluster.environ["WHEELRUN_HOME"], "data", "cluster")
+
+
+def test_executors_whose_disk_is_full_are_told(site, small_disk):
+    site.configure(conf={"spark.task.maxFailures": "1"})
+    with small_disk(data_of(site) / "tmp", 4):
+        run = site.submit("jobs:shuffle")
+        assert run.wait(timeout=180).state is S.FAILED
+    error = run.record.error
+    assert "No space left on device" in error.message
+    assert "\tat " not in error.message
+    assert "SPARK_LOCAL_DIRS" in error.hint
+    assert site.client.resume(run.id).result(timeout=120) == 288
+
+
+def test_a_worker_whose_disk_is_full_fails_the_run_with_its_reason(site, small_disk):
+    with contextlib.ExitStack() as disks:
+        for worker in ("worker-1", "worker-2"):
+            folder = data_of(site) / "work" / worker
+            disks.enter_context(small_disk(folder, 1))
+            (folder / "full").write_bytes(b"x" * 2**20)
+        run = site.submit("jobs:succeed")
+        assert run.wait(timeout=180).state is S.FAILED
+    assert run.record.error.message.endswith("could not run the driver: java.io.IOException: No space left on device")
+    assert site.client.resume(run.id).result(timeout=120) == 1
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ import pytest
 from wheelrun.client import Client
 from wheelrun.errors import ClusterError, ConfigurationError
 from wheelrun.runtime import processes
+from wheelrun.runtime.java import find_java, find_spark, java_environment
 from wheelrun.states import RunState as S
 
 JOBS = """
@@ -49,6 +50,20 @@ JOBS = """
         given = first()
         second(given, gate)
         return given
+
+    @step
+    def opens():
+        print("opens")
+        return "through"
+
+    @step
+    def through(given, gate: Path):
+        print("tries")
+        if not gate.exists(): raise ValueError("the gate is shut")
+        return given
+
+    @pipeline
+    def gated(gate: Path): return through(opens(), gate)
 
     def fails(): raise ValueError("bad row 7")
 
@@ -123,7 +138,7 @@ def drive(argv, environ, log):
     """Start a driver as a cluster does: with its own environment, and below none of the client's processes."""
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-u", *argv],
+            argv,
             env={**environ, "TMPDIR": str(log.parent)},
             stdout=output,
             stderr=output,
@@ -177,13 +192,17 @@ class Yarn:
             elif self.driver is not None and self.driver.poll() is not None:
                 self._tell("FINISHED", "FAILED" if self.driver.returncode else "SUCCEEDED")
 
+    @staticmethod
+    def drive(record, environ, log):
+        return drive([sys.executable, "-u", *record["argv"][-2:]], environ, log)
+
     def _start(self, path):
         record = json.loads(path.read_text())
         path.rename(path.with_suffix(".json.taken"))
         prefix = "spark.yarn.appMasterEnv."
         settings = dict(line.split(" ", 1) for line in record["settings"].splitlines())
         given = {name.removeprefix(prefix): value for name, value in settings.items() if name.startswith(prefix)}
-        self.driver = drive(record["argv"][-2:], {**self.environ, **given}, self.folder / "container.log")
+        self.driver = self.drive(record, {**self.environ, **given}, self.folder / "container.log")
         self._tell("RUNNING", "UNDEFINED")
 
     def _tell(self, state, final):
@@ -383,6 +402,84 @@ def test_a_standalone_master_that_does_not_answer_is_told_before_anything_is_sen
     assert not (tmp_path / "home" / "data" / "artifacts" / "wheels").exists()
 
 
+FAR = """
+artifact_root = "local://{share}"
+cluster_root = "viewfs://here/share"
+[targets.yarn.conf]
+"spark.hadoop.fs.viewfs.mounttable.here.link./share" = "file://{share}"
+"""
+
+
+@pytest.fixture
+def far(yarn, project, tmp_path):
+    """The same, with an artifact root that is no folder: the client reaches it by fsspec, the driver by Hadoop."""
+    settings = (project / "wheelrun.toml").read_text().splitlines()
+    kept = "\n".join(line for line in settings if "_root" not in line)
+    (project / "wheelrun.toml").write_text(kept + FAR.format(share=tmp_path / "share"))
+
+    def below_a_jvm(record, environ, log):
+        settings = log.with_name("settings")
+        settings.write_text(record["settings"])
+        first, ticket = record["argv"][-2:]
+        first = first.replace("viewfs://here/share", str(tmp_path / "share"))
+        program = find_spark(environ).home / "bin" / "spark-submit"
+        environ = {**environ, **java_environment(find_java(environ, cache=tmp_path / "cache"))}
+        return drive([program, "--master", "local[1]", "--properties-file", settings, first, ticket], environ, log)
+
+    yarn.drive = below_a_jvm
+    return yarn
+
+
+@pytest.mark.spark
+def test_a_run_on_yarn_behind_a_url(far, client, tmp_path):
+    gate = tmp_path / "gate"
+    run = client.submit("jobs:gated", {"gate": gate}, target="yarn")
+    record = run.wait(timeout=120)
+    assert (record.state, [step.state for step in record.steps]) == (S.FAILED, [S.SUCCEEDED, S.FAILED])
+    assert record.error.message.endswith("the gate is shut")
+    assert lines(run, step="opens", stream="stdout") == ["opens"]
+    assert "Submitting application" in " ".join(lines(run, stream="stderr"))
+    gate.touch()
+    for sums in (tmp_path / "share").rglob(".*.crc"):
+        sums.unlink()  # Hadoop's, of a file system of this machine: they would not be those of what the client writes
+    _forget(far)
+    again = client.resume(run.id)
+    assert again.wait(timeout=120).state is S.SUCCEEDED
+    assert again.result() == "through"
+    assert lines(again, stream="stdout") == ["opens", "tries", "tries"]
+    assert lines(again, step="through", stream="stdout") == ["tries", "tries"]
+    assert not list((tmp_path / "home").rglob("outputs"))
+
+
+@pytest.mark.spark
+def test_a_run_behind_a_url_is_cancelled(far, client, tmp_path):
+    run = client.submit("jobs:chain", {"gate": tmp_path / "never"}, target="yarn")
+    until(lambda: run.status().steps[1].state is S.RUNNING, within=60)
+    assert run.cancel().state is S.CANCELLED
+    until(lambda: far.driver.poll() is not None)
+    assert not (far.folder / "killed").exists()
+
+
+def test_a_submission_behind_a_url_that_is_refused_tells_why(far, client, tmp_path):
+    (far.folder / "refuse").touch()
+    run = client.submit("jobs:chain", {"gate": tmp_path}, target="yarn")
+    record = run.wait(timeout=60)
+    assert record.error.message == "spark-submit ended before it had submitted (exit status 1): queue night is full"
+    assert record.error.hint == f"to go on: wheelrun resume {run.id}"
+
+
+def test_a_driver_on_this_machine_wants_a_folder(far, client, tmp_path):
+    with pytest.raises(ConfigurationError, match="is not a folder, and the driver runs on this machine"):
+        client.submit("jobs:fails", target="yarn", options={"deploy_mode": "client"})
+
+
+def _forget(cluster):
+    until(lambda: not any(_lives(path) for path in cluster.folder.glob("*.pid")))
+    for path in [*cluster.folder.glob("*.taken"), *cluster.folder.glob("*.state")]:
+        path.unlink()
+    cluster.driver = None
+
+
 KUBERNETES = """
 [targets.kube]
 orchestrator = "spark-submit"
@@ -432,7 +529,7 @@ class Kubernetes(ThreadingHTTPServer):
         spec = self.pod["spec"]["containers"][0]
         environ = {item["name"]: item["value"] for item in spec["env"] if "value" in item}
         entry, ticket = spec["args"][-2:]
-        argv = [entry.removeprefix("local://"), ticket]
+        argv = [sys.executable, "-u", entry.removeprefix("local://"), ticket]
         self.driver = drive(argv, {**self.environ, "PLAIN": environ.get("PLAIN", "")}, self.folder / "pod.log")
         self.tell("Running", {"running": {"startedAt": "2026-01-10T09:20:05Z"}})
         code = self.driver.wait()

@@ -20,9 +20,8 @@ from wheelrun.orchestrators.base import flavor_of
 from wheelrun.orchestrators.classic_spark import remarks
 from wheelrun.orchestrators.contract import Capabilities, Request, RunHandle
 from wheelrun.orchestrators.process import ProcessConfig, ProcessOrchestrator
-from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.session_conf import session_conf
-from wheelrun.orchestrators.shipment import bundle_name, refuse_compiled
+from wheelrun.orchestrators.shipment import PLATFORM, bundle_name
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.own import own_wheel
 from wheelrun.packaging.platforms import Platform
@@ -53,6 +52,7 @@ class ConnectConfig(ProcessConfig):
         default="cluster",
         description="Whether the project's dependencies are there where the server runs, or travel with every session",
     )
+    platform: str = PLATFORM
     patience: float = Field(
         default=60.0, gt=0, description="Seconds that a step waits for a server that has gone away before it fails"
     )
@@ -138,31 +138,20 @@ class ConnectOrchestrator(ProcessOrchestrator):
         del request
         root = ArtifactRoot(Path(plain.artifact_root))
         wheels = (*((deployment.wheel,) if deployment.wheel else ()), *deployment.also)
-        names = [self.shipped_name(wheel) for wheel in wheels]
-        if deployment.bundle is not None:
-            names.append(bundle_name(deployment.bundle))
         own = own_wheel(WheelCache(cache_dir(self.environ)))
         return replace(
             plain,
-            archives=(*(str(root.path / name) for name in names), str(own.path)),
+            archives=(*(str(root.path / self.shipped_name(wheel)) for wheel in wheels), str(own.path)),
+            bundle=str(root.path / bundle_name(deployment.bundle)) if deployment.bundle else "",
             patience=self.config.patience,
             frames=(self.config.cluster_root or "").rstrip("/"),
         )
 
     def bundle_platform(self, python: str) -> Platform | None:
-        """Return what a bundle is to be made for: this Python, since functions travel pickled, and any Linux."""
+        """Return what a bundle is to be made for: the steps' Python, since functions travel pickled, there."""
         if self.config.dependencies != "bundle":
             return None
-        return Platform(".".join(python.split(".")[:2]))
-
-    def ship(self, root: Root) -> int:
-        """Put the wheels and the bundle under the artifact root; return how many bytes had to be sent.
-
-        Raises:
-            ConfigurationError: there is compiled code in the bundle.
-        """
-        refuse_compiled(self.bundle, target=self.name, reader="executors of a Connect server")
-        return super().ship(root)
+        return Platform(".".join(python.split(".")[:2]), self.config.platform)
 
     def tidy(self, run: RunHandle) -> None:
         """Remove what is left of a run whose processes are gone, its sessions on the server too."""

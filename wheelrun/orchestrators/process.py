@@ -100,6 +100,10 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         del deployment, request
         return plain
 
+    def here(self, artifact_root: str) -> ArtifactRoot:
+        """Return the folder of this machine below which a run's supervisor reads and writes."""
+        return ArtifactRoot(local_path(artifact_root))
+
     def output(self, paths: RunPaths) -> tuple[Path, Path]:
         """Return the files that take what the supervisor's processes write: stdout and stderr."""
         return paths.stdout, paths.stderr
@@ -158,7 +162,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         del environment  # the worker is given the stack's own, and the run's id
         run_id = self.get_orchestrator_run_id()
         request = self.prepare(deployment, stack, run_id)
-        root = ArtifactRoot(local_path(stack.artifact_root))
+        root = self.here(stack.artifact_root)
         self.ship(Root.open(stack.artifact_root))
         paths = root.run(run_id)
         deployment = deployment.with_settings(
@@ -175,7 +179,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         """Start another supervisor on the run; the steps that succeeded keep their outputs."""
         self._run_id = run.id
         try:
-            root = ArtifactRoot(local_path(run.artifact_root))
+            root = self.here(run.artifact_root)
             paths = root.run(run.id)
             if not let_go(lock_path(paths.path), within=5.0):
                 raise ConfigurationError(f"run {run.id} is still running", hint=f"wheelrun logs -f {run.id}")
@@ -314,7 +318,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
         )
 
     def _paths(self, run: RunHandle) -> RunPaths:
-        return ArtifactRoot(local_path(run.artifact_root)).run(run.id)
+        return self.here(run.artifact_root).run(run.id)
 
     def _folded(self, paths: RunPaths) -> RunStatus:
         names: list[str] = []

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from wheelrun.deployment import Deployment
+from wheelrun.orchestrators.log_lines import CHUNK, Source
 from wheelrun.orchestrators.roots import NAMES, Root
 from wheelrun.runtime.events import Event, fold, line, parse
 from wheelrun.runtime.layout import RunPaths
@@ -80,6 +81,18 @@ class RemoteRun:
         return next(
             (event for event in self.events() if event["event"] == "driver" and event.get("start") == start), None
         )
+
+    def log(self, stream: str) -> Source:
+        """Return a source of what the driver left of its log there: "stdout" or "stderr"."""
+        name = (self.names.stdout if stream == "stdout" else self.names.stderr).as_posix()
+
+        def read(offset: int) -> bytes:
+            try:
+                return self.root.read(name, start=offset, limit=CHUNK)
+            except FileNotFoundError:
+                return b""
+
+        return read
 
     def reopen(self, steps: Sequence[str]) -> None:
         """Tell that the run goes on: these steps start over."""

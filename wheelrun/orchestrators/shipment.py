@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,12 @@ _CLUSTER_SCHEMES = {"s3": "s3a", "gcs": "gs", "adl": "abfs", "az": "abfs"}
 """What Hadoop calls the file systems that fsspec calls otherwise."""
 
 
+PLATFORM: Any = Field(
+    default="x86_64-manylinux_2_28", description="The cluster's system, in the words of uv's --python-platform"
+)
+"""The setting of what a bundle is made for."""
+
+
 class ShipmentConfig(BaseOrchestratorConfig):
     """The settings of a target to which code and dependencies have to travel."""
 
@@ -39,9 +45,7 @@ class ShipmentConfig(BaseOrchestratorConfig):
         default="bundle",
         description="Whether the project's dependencies travel with it, are on the cluster, or are not wanted there",
     )
-    platform: str = Field(
-        default="x86_64-manylinux_2_28", description="The cluster's system, in the words of uv's --python-platform"
-    )
+    platform: str = PLATFORM
     python: str | None = Field(default=None, description="The Python of driver and executors, on the cluster")
     python_version: str | None = Field(
         default=None, description="The version of that Python; by default the cluster is asked for it once"
@@ -189,13 +193,13 @@ def bundle_name(bundle: WheelRef) -> str:
     return NAMES.bundle(bundle.digest, bundle.file).as_posix()
 
 
-def refuse_compiled(bundle: Bundle | None, *, target: str, reader: str) -> None:
+def refuse_compiled(bundle: Bundle | None, *, target: str, master: str) -> None:
     """Refuse a bundle with compiled code where it stays packed.
 
     Args:
         bundle: The bundle, if there is one.
         target: The target's name, for the message.
-        reader: Who gets it packed, for the message.
+        master: The master, whose executors get it packed.
 
     Raises:
         ConfigurationError: there is compiled code in it.
@@ -203,7 +207,7 @@ def refuse_compiled(bundle: Bundle | None, *, target: str, reader: str) -> None:
     if bundle is not None and bundle.compiled:
         raise ConfigurationError(
             f"target {target!r}: the bundle of dependencies holds compiled code, which loads only unpacked, and"
-            f" {reader} get archives packed",
+            f" executors of master {master} get archives packed",
             hint='install them there, and set dependencies = "cluster"',
         )
 

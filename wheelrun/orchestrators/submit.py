@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wheelrun.config import Stack, cache_dir
+from wheelrun.config import Stack, cache_dir, data_path
 from wheelrun.config.masters import is_loopback
 from wheelrun.deployment import Deployment
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
@@ -26,24 +23,25 @@ from wheelrun.orchestrators.remote_run import RemoteRun
 from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.shipment import Shipment, refuse_compiled
 from wheelrun.orchestrators.spark_conf import resource_conf, together
-from wheelrun.orchestrators.submit_command import Program, arguments, find_program, kill_command
+from wheelrun.orchestrators.submit_command import Program, arguments, find_program, kill_command, run_kill
 from wheelrun.orchestrators.submit_conf import resources, submit_conf
-from wheelrun.orchestrators.submit_masters import SubmitConfig, check
+from wheelrun.orchestrators.submit_masters import SubmitConfig, check, reach
 from wheelrun.orchestrators.submit_state import overlaid, told_of
+from wheelrun.orchestrators.supervisors import writing
 from wheelrun.runtime.alive import is_held
+from wheelrun.runtime.events import EventLog, EventReader
 from wheelrun.runtime.java import find_java, java_environment
 from wheelrun.runtime.launch import Launch, lock_path, remove_scratch, scratch_path
-from wheelrun.runtime.layout import ArtifactRoot, RunPaths
-from wheelrun.runtime.session import write_conf_dir
+from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
 from wheelrun.runtime.submission import conf_file
-from wheelrun.runtime.submit_output import Told, last_words
+from wheelrun.runtime.submit_output import KILLED, Told
 from wheelrun.states import RunStatus
 
 _PATIENCE = 4.0
 """Seconds that a driver on a cluster has to end a run by itself before its application is ended."""
 
-_KILL_TIMEOUT = 60.0
-_CONNECT_TIMEOUT = 5.0
+_FAR_PATIENCE = 12.0
+"""The same where wish and answer travel through an artifact root behind a URL."""
 
 
 class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
@@ -97,6 +95,11 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
             return None
         return f"{self.flavor} {self.config.master} {self.config.python}"
 
+    def here(self, artifact_root: str) -> ArtifactRoot:
+        """Return the artifact root, or what stands for one behind a URL: what spark-submit says lies there."""
+        root = Root.open(artifact_root)
+        return ArtifactRoot(root.local if root.is_local else data_path(self.environ) / "applications")
+
     def prepare(self, deployment: Deployment, stack: Stack, run_id: str) -> Request:
         """Return the command line of spark-submit, its settings and its environment."""
         directory = Path(self.config.working_directory or Path.cwd()).expanduser().absolute()
@@ -146,10 +149,13 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
         request = self.prepare(deployment, stack, run_id)
         self._check_ready(stack)
         if self.config.kind.zips:
-            refuse_compiled(self.bundle, target=self.name, reader=f"executors of master {self.config.master}")
-        root = ArtifactRoot(local_path(stack.artifact_root))
+            refuse_compiled(self.bundle, target=self.name, master=self.config.master)
+        root, there = self.here(stack.artifact_root), Root.open(stack.artifact_root)
         shipment = self.shipment(deployment, stack)
-        sent = shipment.send(Root.open(stack.artifact_root), self.wheels, self.bundle, run_id)
+        sent = shipment.send(there, self.wheels, self.bundle, run_id)
+        if not there.is_local:
+            with writing(root.path):
+                write_atomically(root.run(run_id).deployment, shipment.deployment.to_json().encode())
         yield {
             "start": self._start_number,
             "bytes_sent": sent,
@@ -161,8 +167,11 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
     def resume(self, run: RunHandle, deployment: Deployment, stack: Stack) -> Iterator[Mapping[str, Any]]:
         """Submit another driver for the run; the steps that succeeded keep their outputs."""
         self._start_number = start_of(run) + 1
+        remote = self.remote(run)
         if self.config.on_cluster:
-            self.remote(run).revoke(self._start_number - 1)  # a driver that never came must not come now
+            remote.revoke(self._start_number - 1)  # a driver that never came must not come now
+        if not remote.root.is_local:
+            remote.reopen([step.name for step in remote.status().steps if not step.state.is_success])
         yield from super().resume(run, deployment, stack)
 
     def launch(self, plain: Launch, deployment: Deployment, request: Request) -> Launch:
@@ -170,12 +179,15 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
         del deployment
         config = self.config
         follow = config.kind.reader if config.on_cluster else ""
+        elsewhere = not Root.open(request.content["artifact_root"]).is_local
         return replace(
             plain,
             command=tuple(request.content["argv"]),
             start=self._start_number,
             defaults=str(config.properties_file) if config.properties_file else "",
             follow=follow,
+            elsewhere=elsewhere,
+            timeout=None if elsewhere else plain.timeout,
             linked_home=config.kind.name == "local-cluster",
             logs=(str(self._submit_log(plain)),) if follow else (),
         )
@@ -202,7 +214,7 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
             return super().fetch_status(run)
         held = is_held(lock_path(self._paths(run).path))  # looked at first, as for a run on this machine
         remote, start = self.remote(run), start_of(run)
-        status, told = remote.status(), told_of(remote.events(), start)
+        status, told = remote.status(), self._told(run)
         interrupted = False
         if not held and not status.state.is_terminal:
             remove_scratch(str(run.metadata.get("scratch", "")))
@@ -212,7 +224,7 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
             told,
             kind=self.config.kind.reader,
             held=held,
-            asked=remote.root.exists(remote.names.cancel(start).as_posix()),
+            asked=not held and remote.root.exists(remote.names.cancel(start).as_posix()),
             interrupted=interrupted,
             silence=remote.silence() if remote.driver(start) else None,
             run_id=run.id,
@@ -233,15 +245,16 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
         self, run: RunHandle, *, step: str | None = None, stream: str | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
         """Yield what the driver wrote, and what spark-submit wrote of it."""
-        paths = self._paths(run)
+        remote = self.remote(run)
         yield from read_logs(
-            {"stdout": file_source(paths.stdout), "stderr": file_source(paths.stderr)},
-            self.remote(run).events,
+            {"stdout": remote.log("stdout"), "stderr": remote.log("stderr")},
+            remote.events,
             step=step,
             stream=stream,
             follow=follow,
             has_ended=lambda: self.fetch_status(run).state.is_terminal,
-            beside=[("stderr", file_source(paths.submit_log))],
+            beside=[("stderr", file_source(self._paths(run).submit_log))],
+            pause=0.1 if remote.root.is_local else 1.0,
         )
 
     def preflight(self, stack: Stack) -> Sequence[tuple[str, str | None, str | None]]:
@@ -253,16 +266,23 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
             "cluster": lambda: self._check_ready(stack),
         }
         checks = [(name, *_problem(look)) for name, look in looks.items()]
-        return [*checks, *(super().preflight(stack) if "://" not in stack.artifact_root else ())]
+        return [*checks, *super().preflight(stack)]
+
+    def _told(self, run: RunHandle) -> Told:
+        """Return what spark-submit last said of the application of a run's last start."""
+        remote = self.remote(run)
+        told = remote.events() if remote.root.is_local else EventReader(self._paths(run).events).read()
+        return told_of(told, start_of(run))
 
     def _end_application(self, run: RunHandle) -> None:
         remote, start = self.remote(run), start_of(run)
         remote.ask_to_end(start)
         began = not remote.revoke(start)
-        limit = time.monotonic() + (_PATIENCE if began else 0)
+        patience = _PATIENCE if remote.root.is_local else _FAR_PATIENCE
+        limit = time.monotonic() + (patience if began else 0)
         while not (ended := remote.status().state.is_terminal) and time.monotonic() < limit:
             time.sleep(0.1)
-        told = told_of(remote.events(), start)
+        told = self._told(run)
         if ended or told.id is None:
             return
         try:
@@ -270,6 +290,11 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
         except WheelrunError:
             if began:  # one that has not begun will run nothing
                 raise
+            return
+        if not remote.root.is_local:
+            log = EventLog(self._paths(run).events)
+            log.emit("submission", start=start, id=told.id, state=KILLED[self.config.kind.reader], url=told.url)
+            log.close()
 
     def _kill(self, remote: RemoteRun, told: Told) -> None:
         deployment = remote.deployment()
@@ -283,26 +308,14 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
             master=self.config.master,
             yarn=shutil.which("yarn", path=environ.get("PATH", "")),
         )
-        with tempfile.TemporaryDirectory(prefix="wheelrun-") as folder:
-            home = program.spark.home / "conf" if program.spark else None
-            inherited = Path(environ["SPARK_CONF_DIR"]) if "SPARK_CONF_DIR" in environ else home
-            conf = write_conf_dir(
-                Path(folder) / "conf", deployment.conf, inherited=inherited, defaults=self.config.properties_file
-            )
-            try:
-                result = subprocess.run(
-                    command,
-                    env={**environ, **self._own_environment(program), "SPARK_CONF_DIR": str(conf)},
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    errors="replace",
-                    timeout=_KILL_TIMEOUT,
-                    check=False,
-                )
-                problem = last_words(result.stderr, result.stdout) if result.returncode else None
-            except (OSError, subprocess.TimeoutExpired) as error:
-                problem = str(error)
+        home = program.spark.home / "conf" if program.spark else None
+        problem = run_kill(
+            command,
+            {**environ, **self._own_environment(program)},
+            deployment.conf,
+            inherited=Path(environ["SPARK_CONF_DIR"]) if "SPARK_CONF_DIR" in environ else home,
+            defaults=self.config.properties_file,
+        )
         if problem is not None:
             raise ClusterError(f"{told.id} could not be ended: {problem}", hint=" ".join(command))
 
@@ -320,8 +333,14 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
         return own
 
     def _check_root(self, stack: Stack) -> None:
-        """Refuse an artifact root that the cluster cannot be expected to read."""
-        if self.config.on_cluster and self.config.cluster_root is None and Root.open(stack.artifact_root).is_local:
+        """Refuse an artifact root that the driver cannot be expected to read or write."""
+        is_local = Root.open(stack.artifact_root).is_local
+        if not self.config.on_cluster and not is_local:
+            raise ConfigurationError(
+                f"artifact_root {stack.artifact_root!r} is not a folder, and the driver runs on this machine",
+                hint="leave artifact_root out, or set deploy_mode to cluster",
+            )
+        if self.config.on_cluster and self.config.cluster_root is None and is_local:
             raise ConfigurationError(
                 f"artifact_root {stack.artifact_root} is a folder of this machine, and the driver runs on the cluster",
                 hint="set artifact_root to a folder that both share, and cluster_root to what the cluster calls it",
@@ -329,11 +348,6 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
 
     def _check_ready(self, stack: Stack) -> None:
         """Refuse a run that cannot be started from here."""
-        if not Root.open(stack.artifact_root).is_local:
-            raise ConfigurationError(
-                f"artifact_root {stack.artifact_root!r} is not a folder: drivers of spark-submit write to folders only",
-                hint="set artifact_root to a folder that both share, and cluster_root to what the cluster calls it",
-            )
         environ = {**self.environ, **stack.environment}
         python = self.config.python
         if python and not self.config.on_cluster and shutil.which(python, path=environ.get("PATH", "")) is None:
@@ -342,7 +356,7 @@ class SubmitOrchestrator(ClusterOrchestrator, ProcessOrchestrator):
                 hint="set the target's python to one that is there",
             )
         if self.config.kind.name == "standalone":
-            _reach(self.config.master)
+            reach(self.config.master)
         if self.config.kind.name == "yarn" and not (environ.get("HADOOP_CONF_DIR") or environ.get("YARN_CONF_DIR")):
             raise ConfigurationError(
                 "nobody says where YARN is: neither HADOOP_CONF_DIR nor YARN_CONF_DIR is set",
@@ -372,19 +386,6 @@ def _problem(look: Callable[[], object]) -> tuple[str | None, str | None]:
     except WheelrunError as error:
         return error.message, error.hint
     return None, None
-
-
-def _reach(master: str) -> None:
-    """Refuse a standalone cluster of which no Master answers: Spark would try for a minute, and then not say so."""
-    reasons = []
-    for address in master.removeprefix("spark://").split(","):
-        host, _, port = address.rpartition(":")
-        try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT):
-                return
-        except OSError as error:
-            reasons.append(f"{address}: {error.strerror or error}")
-    raise ClusterError(f"no master of {master} answers ({'; '.join(reasons)})", hint="is it up, and is the port right?")
 
 
 SubmitFlavor = flavor_of(SubmitOrchestrator, SubmitConfig)

@@ -1,9 +1,11 @@
-"""The command lines of spark-submit and of what ends an application. Pure, but for finding the programs."""
+"""The command lines of spark-submit and of what ends an application."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,10 @@ from pathlib import Path
 from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators.submit_masters import SubmitConfig
 from wheelrun.runtime.java import Spark, find_spark
+from wheelrun.runtime.session import write_conf_dir
+from wheelrun.runtime.submit_output import last_words
+
+_KILL_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +109,38 @@ def kill_command(kind: str, id: str, *, program: str, master: str, yarn: str | N
             hint=f"where YARN's programs are: yarn application -kill {id}",
         )
     return (yarn, "application", "-kill", id)
+
+
+def run_kill(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    conf: Mapping[str, str],
+    *,
+    inherited: Path | None,
+    defaults: Path | None,
+) -> str | None:
+    """Run the command that ends an application; return what went wrong, None if nothing did.
+
+    Args:
+        command: What `kill_command` gave.
+        environ: Its environment.
+        conf: Spark settings; they are not on its command line.
+        inherited: The folder with the settings that it would have without.
+        defaults: A properties file that stands in the place of those.
+    """
+    with tempfile.TemporaryDirectory(prefix="wheelrun-") as folder:
+        settings = write_conf_dir(Path(folder) / "conf", conf, inherited=inherited, defaults=defaults)
+        try:
+            result = subprocess.run(
+                command,
+                env={**environ, "SPARK_CONF_DIR": str(settings)},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_KILL_TIMEOUT,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return str(error)
+    return last_words(result.stderr, result.stdout) if result.returncode else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from wheelrun.errors import ConfigurationError
+from wheelrun.errors import ClusterError, ConfigurationError
 from wheelrun.orchestrators.process import ProcessConfig
 from wheelrun.orchestrators.shipment import ShipmentConfig
 
+_CONNECT_TIMEOUT = 5.0
 _EXECUTORS = ("executors", "executor_cpu_count", "executor_memory")
 
 
@@ -188,6 +190,19 @@ def check(config: SubmitConfig, *, target: str) -> None:
             hint="set isolation = 'pipeline', or deploy_mode = 'client'",
         )
     _check_files(config, where)
+
+
+def reach(master: str) -> None:
+    """Refuse a standalone cluster of which no Master answers: Spark would try for a minute, and then not say so."""
+    reasons = []
+    for address in master.removeprefix("spark://").split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT):
+                return
+        except OSError as error:
+            reasons.append(f"{address}: {error.strerror or error}")
+    raise ClusterError(f"no master of {master} answers ({'; '.join(reasons)})", hint="is it up, and is the port right?")
 
 
 _PLACES = ("jars", "files")

@@ -52,9 +52,9 @@ def overlaid(
     if held:
         state, reason = _seen(status, told, kind)
         return replace(status, state=state, reason=reason)
-    if silence is not None and silence < SILENCE:
-        return replace(status, reason="spark-submit has gone, but the driver gives signs of life")
     native = state_of(kind, told)
+    if not native.is_terminal and silence is not None and silence < SILENCE:
+        return replace(status, reason="spark-submit has gone, but the driver gives signs of life")
     if native.is_terminal or silence is not None or interrupted:
         cancelled = native is RunState.CANCELLED or (asked and told.id is not None)
         return _gone(status, told, native, cancelled=cancelled, kind=kind, run_id=run_id, now=now)
@@ -80,10 +80,11 @@ def _seen(status: RunStatus, told: Told, kind: str) -> tuple[RunState, str | Non
 def _gone(
     status: RunStatus, told: Told, native: RunState, *, cancelled: bool, kind: str, run_id: str, now: float
 ) -> RunStatus:
-    if cancelled:
+    if told.id is None:
+        message = told.message or "the submission was interrupted before it arrived"
+        told = replace(told, message="")
+    elif cancelled:
         message = f"{told.id} was ended ({told.state})"
-    elif told.id is None:
-        message = "the submission was interrupted before it arrived"
     elif native.is_terminal:
         message = f"{told.id} ended before the run did ({told.state})"
     else:

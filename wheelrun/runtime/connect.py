@@ -39,9 +39,13 @@ from wheelrun.runtime.imports import close, when_imported
 from wheelrun.runtime.launch import Launch, is_scratch
 from wheelrun.runtime.remote import REMOTE, with_parameters
 from wheelrun.runtime.session import group_of
+from wheelrun.runtime.shims import write_shims
 from wheelrun.signatures import spark_session
 
 MODULE = "pyspark.sql.connect.session"
+
+_DEPENDENCIES = "dependencies"
+"""The folder of a session into which the server unpacks the bundle of dependencies."""
 
 
 class RemoteSession:
@@ -71,6 +75,10 @@ class RemoteSession:
         self._lock = threading.Lock()
         self._server = Server(os.environ)
         self._archives = _as_zip(launch.archives, Path(launch.scratch))
+        if launch.bundle:
+            shims = Path(launch.scratch, f"{_DEPENDENCIES}.zip")
+            write_shims(Path(launch.bundle), _DEPENDENCIES, shims)
+            self._archives += (str(shims),)
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         make_importable()
         when_imported(MODULE, self._extend)
@@ -192,6 +200,8 @@ class RemoteSession:
             close(archive)
         try:
             session.addArtifacts(*self._archives, pyfile=True)
+            if self._launch.bundle:
+                session.addArtifacts(f"{self._launch.bundle}#{_DEPENDENCIES}", archive=True)
         finally:
             sys.path[:] = [entry for entry in sys.path if entry not in self._archives]
 

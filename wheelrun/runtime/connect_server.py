@@ -7,6 +7,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+import re
 import socket
 import sys
 import threading
@@ -27,6 +28,10 @@ INSTALL = "pip install 'wheelrun[connect]', in the Python that runs the steps"
 HURRY = 3.0
 """Seconds that a server has to answer where its silence is an answer too."""
 
+ROOTS = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
+"""The variable with the file of the certificates that gRPC trusts."""
+
+_DETAILS = re.compile(r'\bdetails = "([^"]+)"')
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 
 
@@ -61,7 +66,9 @@ class Server:
         for value in self._secret:
             said = said.replace(value, MASK)
         hint = "is it a Connect server, and are address and token those of it?"
-        if "UNAVAILABLE" in said or "andshake" in said or "Socket closed" in said:
+        if "CERTIFICATE_VERIFY_FAILED" in said:
+            hint = f"is its certificate's authority in the file that {ROOTS} names?"
+        elif "UNAVAILABLE" in said or "failed to connect" in said or "andshake" in said or "Socket closed" in said:
             hint += " With use_ssl=true, and with a token except to localhost, its client speaks TLS"
         return ClusterError(f"the Connect server at {self.remote.place} gives no session: {said}", hint=hint)
 
@@ -196,5 +203,7 @@ def first_line(error: BaseException) -> str:
     """Return the first line of what an error of pyspark or gRPC says."""
     details = getattr(error, "details", None)
     text = str(details()) if callable(details) else str(error)
+    if found := _DETAILS.search(text):  # pyspark passes on how gRPC shows the whole of its error
+        text = found[1]
     lines = [line for line in text.strip().splitlines() if line.strip()] or [type(error).__name__]
     return lines[0][:500]

@@ -26,7 +26,7 @@ from wheelrun.runtime.alive import is_held
 from wheelrun.runtime.entrypoint import open_deployment
 from wheelrun.runtime.events import EventLog, EventReader, fold
 from wheelrun.runtime.launch import Launch, lock_path, scratch_path
-from wheelrun.runtime.layout import ArtifactRoot, RunPaths, write_atomically
+from wheelrun.runtime.layout import RunPaths, write_atomically
 from wheelrun.runtime.shelf import FolderShelf, HadoopShelf, Shelf
 from wheelrun.runtime.supervisor import CANCELLED, ORPHANED, TIMED_OUT, Supervisor, end
 from wheelrun.runtime.ticket import DRIVER_VARIABLE, SCRATCH_VARIABLE, Ticket
@@ -53,7 +53,6 @@ def drive(table: Mapping[str, Any], code: Sequence[str]) -> int:
     with contextlib.suppress(OSError):  # it is a leader already
         os.setsid()
     processes.adopt_orphans()
-    logs = _run_logs(ArtifactRoot(Path(ticket.root)).run(ticket.run_id)) if ticket.own_logs else _own_logs()
     driver = identity()
     shelf: Shelf = HadoopShelf(ticket) if "://" in ticket.root else FolderShelf(ticket)
     try:
@@ -65,6 +64,7 @@ def drive(table: Mapping[str, Any], code: Sequence[str]) -> int:
         sys.stderr.write(f"wheelrun: run {ticket.run_id} was taken up by another driver; this one gives way\n")
         return TOO_LATE
     paths = shelf.root.run(ticket.run_id)
+    logs = _run_logs(paths) if ticket.own_logs else _own_logs()
     log = EventLog(paths.events)
     log.emit("driver", start=ticket.start, **driver)
     try:

@@ -22,14 +22,27 @@ _CLASSIC_ONLY = (
 )
 _NOT_ON_SERVER = (
     "the Python of the Connect server's workers has not got that module: the run's own code was sent there, "
-    "what it depends on has to be installed there"
+    'what it depends on has to be installed there, or travels with the target\'s dependencies = "bundle"'
 )
-_HINTS = (
+_FULL = "a disk is full where Spark keeps what it spills and shuffles (SPARK_LOCAL_DIRS): make room there"
+_MEMORY = (
+    "a JVM of Spark ran out of memory: give the step more (executor_memory, memory), "
+    "or have less at once in one partition, or in the driver"
+)
+_REMOTE_HINTS = (
     (re.compile(r"\[(JVM_ATTRIBUTE_NOT_SUPPORTED|CONTEXT_UNAVAILABLE_FOR_REMOTE_CLIENT)\]"), _CLASSIC_ONLY),
     (re.compile(r"PySparkNotImplementedError: \[NOT_IMPLEMENTED\]"), _CLASSIC_ONLY),
     (re.compile(r"PythonException.*ModuleNotFoundError: No module named", re.DOTALL), _NOT_ON_SERVER),
 )
 """What an error's words tell where the session is one of Spark Connect -> what to do about it."""
+_HINTS = (
+    (re.compile(r"java\.io\.IOException: No space left on device"), _FULL),
+    (re.compile(r"java\.lang\.OutOfMemoryError"), _MEMORY),
+)
+"""What the words of an error of the JVM tell -> what to do about it."""
+
+_JVM_FRAMES = re.compile(r"\n(\n?JVM stacktrace:|\tat |\nDriver stacktrace:)")
+"""Where the words of an error of the JVM end, and its own frames begin."""
 
 
 def explain(
@@ -67,7 +80,7 @@ def explain(
         how = f"with status {error.code}" if isinstance(error.code, int) else f"with the words: {message_of(error)}"
         return ErrorInfo(category="user code", type="SystemExit", message=f"step {spec.name!r} exited {how}")
     ours = error if isinstance(error, WheelrunError) else None  # raised on purpose: its words say it all
-    hint = (None if source_root is None else hint_for(error, source_root, code)) or _connect_hint(error)
+    hint = (None if source_root is None else hint_for(error, source_root, code)) or _spark_hint(error)
     return ErrorInfo(
         category=ours.category if ours else "user code",
         type=type(error).__name__,
@@ -77,13 +90,12 @@ def explain(
     )
 
 
-def _connect_hint(error: BaseException) -> str | None:
-    if REMOTE not in os.environ:
-        return None
+def _spark_hint(error: BaseException) -> str | None:
+    known = (*_REMOTE_HINTS, *_HINTS) if REMOTE in os.environ else _HINTS
     text = f"{type(error).__name__}: {message_of(error, _LONGEST)}"
-    return next((hint for pattern, hint in _HINTS if pattern.search(text)), None)
+    return next((hint for pattern, hint in known if pattern.search(text)), None)
 
 
 def _first_lines(error: BaseException) -> str:
     text = message_of(error, _LONGEST) or type(error).__name__
-    return text.split("\n\nJVM stacktrace:")[0]
+    return _JVM_FRAMES.split(text)[0]

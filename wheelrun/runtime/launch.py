@@ -30,6 +30,7 @@ class Launch:
         scratch: A folder for the processes' temporary files; it goes when they do.
         session: Where the Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`.
         archives: The wheels' own files, for a session that is given them.
+        bundle: The archive of the dependencies, for a session that is given them; empty if there is none.
         patience: Seconds that a server which is away is tried for.
         logs: The files that take the worker's output, stdout and stderr; the run's own by default.
         frames: The artifact root as every executor can reach it, where Spark frames go; by default `artifact_root`.
@@ -38,6 +39,7 @@ class Launch:
         command: What runs the steps in the worker's place, if anything (`wheelrun.runtime.submission`).
         follow: What the command's output is read for: a name in `wheelrun.runtime.submit_output.READERS`; empty where
             the steps end with the command.
+        elsewhere: Whether what the driver of a followed command tells of the run lies where the supervisor cannot look.
         start: Which start of the run this is, from 1.
         defaults: A properties file that stands in the place of the inherited spark-defaults.conf.
         linked_home: Whether Spark gets a home of links in the scratch folder: what it writes there goes with the run.
@@ -55,6 +57,7 @@ class Launch:
     scratch: str = ""
     session: str = "own"
     archives: tuple[str, ...] = ()
+    bundle: str = ""
     patience: float = 60.0
     logs: tuple[str, ...] = ()
     frames: str = ""
@@ -62,6 +65,7 @@ class Launch:
     step_conf: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     follow: str = ""
+    elsewhere: bool = False
     start: int = 1
     defaults: str = ""
     linked_home: bool = False

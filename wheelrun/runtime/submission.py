@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wheelrun.runtime.alive import is_held
@@ -74,17 +74,21 @@ class Submission(Supervisor):
             whole = data[: data.rfind(b"\n") + 1]
             self._read += len(whole)
             told = read(self.launch.follow, whole.decode("utf-8", "replace").splitlines(), self.told)
-            if told != self.told:
-                self.told = told
-                self.log.emit(
-                    "submission",
-                    start=self.launch.start,
-                    id=told.id,
-                    state=told.state,
-                    final=told.final or None,
-                    url=told.url,
-                    message=told.message or None,
-                )
+            self._tell(told)
+
+    def _tell(self, told: Told) -> None:
+        """Tell what became of the application, if it is new."""
+        if told != self.told:
+            self.told = told
+            self.log.emit(
+                "submission",
+                start=self.launch.start,
+                id=told.id,
+                state=told.state,
+                final=told.final or None,
+                url=told.url,
+                message=told.message or None,
+            )
 
     def _after(self, before: RunStatus, wait_status: int, why: str) -> bool:
         if why == TIMED_OUT and self.launch.follow:
@@ -109,6 +113,10 @@ class Submission(Supervisor):
 
     def _left(self, wait_status: int) -> None:
         """Tell how a run ended on a cluster whose driver did not tell it; one that may still go on is left alone."""
+        if self.launch.elsewhere:  # whoever sees both the events there and this tells the run's end
+            if self.told.id is None:
+                self._tell(replace(self.told, message=self._unsubmitted(wait_status)))
+            return
         limit = time.monotonic() + LATE
         state = state_of(self.launch.follow, self.told)
         while not (status := self._status()).state.is_terminal:
@@ -118,25 +126,28 @@ class Submission(Supervisor):
         if status.state.is_terminal:
             return
         if self.told.id is None:
-            self._end(status, RunState.FAILED, f"spark-submit ended before it had submitted ({how(wait_status)})")
+            end(self.log, status, RunState.FAILED, self._error("cluster", self._unsubmitted(wait_status)))
         elif state is RunState.CANCELLED or self.paths.cancel(self.launch.start).exists():
             self._end(status, RunState.CANCELLED, f"{self.told.id} was ended ({self.told.state})")
         elif state.is_terminal:
             self._end(status, RunState.FAILED, f"{self.told.id} ended before the run did ({self.told.state})")
 
+    def _unsubmitted(self, wait_status: int) -> str:
+        return self._said(f"spark-submit ended before it had submitted ({how(wait_status)})")
+
     def _end(self, status: RunStatus, state: RunState, message: str) -> None:
+        category = "cancelled" if state is RunState.CANCELLED else "cluster"
+        end(self.log, status, state, self._error(category, self._said(message)))
+
+    def _said(self, message: str) -> str:
+        """Return a message with spark-submit's last words."""
         texts = [_tail(path, start) for path, start in zip(self.output, self._begin, strict=True)]
         said = self.told.message or last_words(*reversed(texts))
-        end(
-            self.log,
-            status,
-            state,
-            ErrorInfo(
-                category="cancelled" if state is RunState.CANCELLED else "cluster",
-                message=f"{message}: {said}" if said else message,
-                hint=logs_hint(self.launch.follow, self.told) or "its own words are in the run's log",
-            ),
-        )
+        return f"{message}: {said}" if said else message
+
+    def _error(self, category: str, message: str) -> ErrorInfo:
+        hint = logs_hint(self.launch.follow, self.told) or "its own words are in the run's log"
+        return ErrorInfo(category=category, message=message, hint=hint)
 
     def _ask_to_end(self) -> None:
         """Tell the driver on the cluster that its time is over; make sure that one that has not begun will not."""

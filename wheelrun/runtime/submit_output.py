@@ -69,6 +69,9 @@ POD_PHASES: Mapping[str, RunState] = {
 }
 """The phases of a pod's life."""
 
+KILLED: Mapping[str, str] = {"yarn": "KILLED", "kubernetes": "Failed"}
+"""What an application is called by each kind of master once it was ended from outside."""
+
 
 def state_of(kind: str, told: Told) -> RunState:
     """Return the state of an application; a native word that nobody mapped is `unknown`, never success."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ INTERVAL = 0.5
 """Seconds between two looks."""
 
 _TRIES = 20
+_REST = 10.0  # for each second that copying a file took, before it is copied again
 _GROWING = ("events.jsonl", "heartbeat")
 
 
@@ -89,13 +91,16 @@ class Sync:
         root: The artifact root of this machine that stands for it.
         run_id: The run's id.
         start: Which start of the run this is.
+        clock: Tells the time in seconds.
     """
 
     folder: HadoopFolder
     root: ArtifactRoot
     run_id: str
     start: int
+    clock: Callable[[], float] = time.monotonic
     _sent: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _due: dict[str, float] = field(default_factory=dict)
 
     @property
     def paths(self) -> RunPaths:
@@ -110,6 +115,8 @@ class Sync:
         self.folder.pull(self._name(self.paths.deployment), self.paths.deployment)
         if self.folder.pull(self._name(self.paths.events), self.paths.events):
             self._fetch_outputs(self.paths.path / "outputs")
+        for log in (self.paths.stdout, self.paths.stderr):  # an earlier start's, which this one writes on
+            self.folder.pull(self._name(log), log)
         if self.paths.deployment.exists():
             deployment = Deployment.from_json(self.paths.deployment.read_text(encoding="utf-8"))
             keys = deployment.step_keys()
@@ -117,14 +124,20 @@ class Sync:
                 self._fetch_cached(self.root.step_index(key))
         self._sent.update((name, _mark(path)) for name, path in self._files())
 
-    def push(self) -> None:
-        """Copy there what changed, the growing files as they were before the others were copied."""
+    def push(self, *, last: bool = False) -> None:
+        """Copy there what changed, the growing files as they were before the others were copied.
+
+        A file that takes long to copy is copied less often, but for the last time.
+        """
         files = dict(self._files())
         growing = {name: (path, _mark(path)) for name, path in files.items() if path.name in _GROWING}
         for name, path in files.items():
             if name not in growing and self._sent.get(name) != (mark := _mark(path)):
-                self.folder.push(path, name)
-                self._sent[name] = mark
+                began = self.clock()
+                if last or began >= self._due.get(name, began):
+                    self.folder.push(path, name)
+                    self._sent[name] = mark
+                    self._due[name] = began + _REST * (self.clock() - began)
         for name, (path, mark) in growing.items():
             if self._sent.get(name) != mark:
                 self._push_growing(path, name, mark[0])
@@ -180,7 +193,7 @@ def run_beside(sync: Sync, stop: int) -> int:
     while True:
         ended, _, _ = select.select([stop], [], [], INTERVAL)
         try:
-            sync.push()
+            sync.push(last=bool(ended))
             if ended:
                 return 0
             sync.look()

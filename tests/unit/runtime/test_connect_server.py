@@ -72,6 +72,10 @@ def test_a_call_that_does_not_end_is_not_waited_for():
 def test_the_first_line_of_an_error():
     assert first_line(ValueError("\n a\nb")) == "a"
     assert first_line(ValueError()) == "ValueError"
+    shown = (
+        '<_InactiveRpcError of RPC that terminated with:\n\tstatus = StatusCode.UNAVAILABLE\n\tdetails = "no way"\n>'
+    )
+    assert first_line(ValueError(shown)) == "no way"
 
 
 def test_only_a_scratch_folder_is_looked_into_for_sessions(tmp_path, monkeypatch):

@@ -43,6 +43,29 @@ def test_the_limits_of_connect_are_explained_where_the_session_is_remote(monkeyp
     assert hint_of(NotImplementedError("[NOT_IMPLEMENTED] my own")) == ""
 
 
+JVM = """An error occurred while calling o45.collectToPython.
+: org.apache.spark.SparkException: Job aborted: {}
+\tat java.base/java.io.FileOutputStream.writeBytes(Native Method)
+\tat java.base/java.io.FileOutputStream.write(FileOutputStream.java:349)
+
+Driver stacktrace:
+\tat org.apache.spark.scheduler.DAGScheduler"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("java.io.IOException: No space left on device", "SPARK_LOCAL_DIRS"),
+        ("java.lang.OutOfMemoryError: Java heap space", "executor_memory"),
+        ("java.lang.ArithmeticException: / by zero", ""),
+    ],
+)
+def test_an_error_of_the_jvm_is_told_without_its_frames_and_with_what_to_do(words, said):
+    info = explain(RuntimeError(JVM.format(words)), SPEC, code=(), source_root=None)
+    assert info.message.splitlines()[1:] == [f": org.apache.spark.SparkException: Job aborted: {words}"]
+    assert said in (info.hint or "")
+
+
 def test_what_a_session_has_lost_is_told():
     info = explain(ValueError("x"), SPEC, code=(), source_root=None, lost=("the server went", "look at it"))
     assert (info.category, info.message, info.hint) == (

@@ -78,7 +78,7 @@ class Gateway:
             return DriverStatus(
                 state=str(answer.get("driverState", "UNKNOWN")),
                 worker=str(answer.get("workerId") or ""),
-                message=str(answer.get("message") or ""),
+                message=_words(str(answer.get("message") or "")),
             )
         return None
 
@@ -192,3 +192,8 @@ def _said(answer: Mapping[str, Any]) -> str:
 
 def _reason(error: object) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def _words(message: str) -> str:
+    """Return what a worker's exception says, without the frames behind it and the words before it."""
+    return message.partition("\n\t")[0].removeprefix("Exception from the cluster:").strip()

@@ -19,7 +19,7 @@ from wheelrun.errors import ClusterError, WheelrunError
 from wheelrun.orchestrators.base import flavor_of
 from wheelrun.orchestrators.clustered import ClusterOrchestrator, start_of
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle
-from wheelrun.orchestrators.log_lines import CHUNK, Source, read_logs
+from wheelrun.orchestrators.log_lines import Source, read_logs
 from wheelrun.orchestrators.remote_run import RemoteRun
 from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.shipment import Shipment, ShipmentConfig
@@ -293,7 +293,7 @@ class StandaloneOrchestrator(ClusterOrchestrator):
             arrived = not remote.revoke(start_of(run))
             return Native(state="UNKNOWN" if arrived else "INTERRUPTED")
         view = self._view()
-        if view is not None and (state := view.drivers.get(driver)):
+        if view is not None and (state := view.drivers.get(driver)) and state != "ERROR":  # why, only the gateway tells
             return Native(state=state, cores_free=view.cores_free, cores=view.cores)
         try:
             status = self._gateway().status(driver)
@@ -305,7 +305,7 @@ class StandaloneOrchestrator(ClusterOrchestrator):
 
     def _log(self, run: RunHandle, remote: RemoteRun, stream: str) -> Source:
         """Return a source of the driver's log: its worker while that answers, else the copy that the driver left."""
-        kept = (remote.names.stdout if stream == "stdout" else remote.names.stderr).as_posix()
+        kept = remote.log(stream)
         worker: Source | None = None
 
         def read(offset: int) -> bytes:
@@ -314,10 +314,7 @@ class StandaloneOrchestrator(ClusterOrchestrator):
             if worker is not None:
                 with contextlib.suppress(ClusterError):
                     return worker(offset)
-            try:
-                return remote.root.read(kept, start=offset, limit=CHUNK)
-            except FileNotFoundError:
-                return b""
+            return kept(offset)
 
         return read
 

@@ -90,6 +90,13 @@ def test_status(serving):
         assert Gateway(addresses=[address]).status("driver-1") is None
 
 
+def test_what_a_worker_says_of_a_driver_comes_without_its_frames(serving):
+    message = "Exception from the cluster:\njava.io.IOException: full\n\tsun.nio.write0(Native Method)\n\torg.apache"
+    answer = {"action": "S", "success": True, "driverState": "ERROR", "message": message}
+    with serving(always(answer)) as (address, _):
+        assert Gateway(addresses=[address]).status("driver-1").message == "java.io.IOException: full"
+
+
 @pytest.mark.parametrize("success", [True, False])
 def test_kill(serving, success):
     with serving(always({"action": "KillSubmissionResponse", "success": success})) as (address, seen):
