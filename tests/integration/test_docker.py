@@ -221,7 +221,7 @@ def own_engine(docker_engine, small_disk, engine_folder):
 def test_a_step_is_the_callers_and_has_a_home(place):
     result = place.run("jobs:where").result()
     assert result["uid"] == os.getuid()
-    assert result["cwd"] == "/work"
+    assert result["cwd"] == "/opt/wheelrun/home"
     assert result["pid"] != 1  # an init stands above it
 
 
@@ -386,7 +386,7 @@ def test_hostile_names(place):
     run = place.run("jobs:hostile", name='n"$(x)`; é')
     assert run.result() == [None, None]
     odd = Place(place.folder.parent / 'pro ject "$x" é', place.table, place.environ)
-    assert odd.run("jobs:where").result()["cwd"] == "/work"
+    assert odd.run("jobs:where").result()["cwd"] == "/opt/wheelrun/home"
 
 
 def test_a_step_with_an_image_of_its_own(place):
@@ -511,7 +511,7 @@ def test_prune_removes_images_that_no_kept_run_refers_to(place):
     removed = prune_target(client, "docker")
     assert new <= {item.name for item in removed.items}
     assert not new & place.images()
-    assert place.client.rerun(kept.id).result(timeout=60)["cwd"] == "/work"
+    assert place.client.rerun(kept.id).result(timeout=60)["cwd"] == "/opt/wheelrun/home"
 
 
 def test_doctor_checks_the_engine(place, tmp_path):
@@ -553,7 +553,7 @@ def test_another_users_run_leaves_files_of_that_user(place, tmp_path, docker_eng
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert (result["uid"], result["home"]) == (user, "/work")
+    assert (result["uid"], result["home"]) == (user, "/opt/wheelrun/home")
     outputs = list(home.rglob("outputs/**/value.json"))
     assert [path.stat().st_uid for path in outputs] == [user]
 

@@ -28,7 +28,7 @@ HOME = "/opt/wheelrun"
 
 DEPENDENCIES = f"{HOME}/dependencies"
 CODE = f"{HOME}/code"
-WORK = "/work"
+WORK = f"{HOME}/home"
 """The folder in which steps run, which any user may write, and the home of a user whom the base does not know."""
 
 _REPOSITORY = "wheelrun"

@@ -44,7 +44,9 @@ def test_the_environment_has_a_user_packages_and_dependencies(code, tmp_path):
     lines = recipe.dockerfile.splitlines()
     assert "FROM python:3.11-slim" in lines
     assert "ARG PIP_INDEX_URL" in lines
-    assert any(line.startswith("RUN [") and line.endswith('"3.11", "1000", "100", "/work"]') for line in lines)
+    assert any(
+        line.startswith("RUN [") and line.endswith('"3.11", "1000", "100", "/opt/wheelrun/home"]') for line in lines
+    )
     assert any('"pip", "install"' in line and line.endswith('"pyspark==4.0.0"]') for line in lines)
     assert "COPY dependencies /opt/wheelrun/dependencies" in lines
     assert "https://x" not in recipe.dockerfile
@@ -54,7 +56,7 @@ def test_what_is_not_wanted_leaves_no_line(code):
     dockerfile = environment(dataclasses.replace(code, user="spark"), packages=()).dockerfile
     assert "COPY" not in dockerfile
     assert "pip" not in dockerfile
-    assert '"", "", "", "/work"]' in dockerfile
+    assert '"", "", "", "/opt/wheelrun/home"]' in dockerfile
 
 
 @pytest.mark.parametrize(

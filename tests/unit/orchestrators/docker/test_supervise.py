@@ -10,7 +10,7 @@ from wheelrun.states import RunState
 
 def test_a_launch_survives_its_journey():
     launch = ContainerLaunch(
-        run_id="r", artifact_root="/a", code=(), source_root="", working_directory="/work",
+        run_id="r", artifact_root="/a", code=(), source_root="", working_directory="/opt/wheelrun/home",
         engine={"url": "unix:///x", "source": "a test", "tls": {}}, containers={"s": {"image": "i"}},
     )  # fmt: skip
     assert ContainerLaunch.from_json(launch.to_json()) == launch
