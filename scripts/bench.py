@@ -208,6 +208,18 @@ def builders() -> dict[str, list[str]]:
     return found
 
 
+FLOW = """\
+from wheelrun import pipeline, step
+@step
+def one(n): return n
+@pipeline
+def flow(n: int = 1):
+    value = one(0)
+    for _ in range(n - 1): value = one(value)
+    return value
+"""
+
+
 def bench_start(work: Path, rounds: int) -> Iterator[Row]:
     """What it costs to start: goals in milliseconds are told as a ratio to a bare interpreter plus 60 ms."""
 
@@ -221,10 +233,7 @@ def bench_start(work: Path, rounds: int) -> Iterator[Row]:
         "wheelrun --version", "a bare interpreter + 60 ms", version, lambda: bare() + 0.06, rounds=rounds * 3, goal=1.0
     )
     root = generate(work / "start", 20, 20_000)
-    (root / "flows.py").write_text(
-        "from wheelrun import pipeline, step\n@step\ndef one(n): return n\n@pipeline\ndef flow(n: int = 1):\n"
-        "    value = one(0)\n    for _ in range(n - 1): value = one(value)\n    return value\n"
-    )
+    (root / "flows.py").write_text(FLOW)
     env = environ(WHEELRUN_HOME=str(work / "home-start"))
 
     def steps(count: int) -> Callable[[], float]:
@@ -422,6 +431,36 @@ def bench_emulator(work: Path, rounds: int) -> Iterator[Row]:
         yield pair("200 runs/get, 20 tasks", "1 second", ask, lambda: 1.0, rounds=rounds, goal=1.0)
 
 
+def bench_docker(work: Path, rounds: int) -> Iterator[Row]:
+    """A step in a container against the same step in a local run: the image is there, and what is left is overhead."""
+    scripts = Path(__file__).parent
+    engine = subprocess.run([scripts / "docker-engine", "up"], capture_output=True, text=True, check=False)
+    if engine.returncode:
+        print(f"no Docker engine, left out: {engine.stderr.strip()}", file=sys.stderr)
+        return
+    host = engine.stdout.strip()
+    image = output([PYTHON, str(scripts / "docker-base-image"), host], cwd=work, env=environ()).strip()
+    root = generate(work / "docker", 20, 20_000)
+    (root / "flows.py").write_text(FLOW)
+    (root / "wheelrun.toml").write_text(
+        f'[targets.docker]\norchestrator = "docker"\nimage = "{image}"\nnetwork = "host"\n'
+    )
+    env = environ(WHEELRUN_HOME=str(work / "home-docker"), DOCKER_HOST=host)
+
+    def run(target: str, steps: int) -> float:
+        return timed([WHEELRUN, "submit", "flows:flow", "-p", f"n={steps}", "-t", target], cwd=root, env=env)
+
+    for steps in (1, 5):
+        yield pair(
+            "a step in a container" if steps == 1 else f"{steps} steps in containers",
+            f"a local run + {steps} x 1.5 s",
+            lambda steps=steps: run("docker", steps),
+            lambda steps=steps: run("local", steps) + steps * 1.5,
+            rounds=rounds,
+            goal=1.0,
+        )
+
+
 def output(command: list[str], *, cwd: Path, env: dict[str, str]) -> str:
     """Run a command and return what it prints."""
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=True).stdout
@@ -452,6 +491,7 @@ GROUPS = {
     "cluster": bench_cluster,
     "databricks": bench_databricks,
     "emulator": bench_emulator,
+    "docker": bench_docker,
 }
 
 

@@ -8,6 +8,8 @@ import signal
 import socket
 import socketserver
 import ssl
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +25,10 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, default)
+
+
+ENGINE = os.environ.get("WHEELRUN_TEST_DOCKER_HOST", "")
+"""The Docker engine for tests; nothing is skipped that finds one."""
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +61,48 @@ def spark_cluster(tmp_path_factory):
     cluster.up(environ, workers=2, cores=3)
     yield SparkCluster(environ, cluster.targets(environ))
     cluster.down(environ)
+
+
+@pytest.fixture(scope="session")
+def docker_engine():
+    """The address of a real engine for tests (`scripts/docker-engine up`), and its base image's name."""
+    if not ENGINE:
+        pytest.skip("no Docker engine for tests: scripts/docker-engine up, and WHEELRUN_TEST_DOCKER_HOST")
+    script = Path(__file__).parent.parent / "scripts" / "docker-base-image"
+    done = subprocess.run([sys.executable, script, ENGINE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return DockerEngine(ENGINE, done.stdout.strip())
+
+
+@dataclass(frozen=True)
+class DockerEngine:
+    """An engine: its address, and the image that runs start from on it."""
+
+    url: str
+    image: str
+
+
+@pytest.fixture
+def docker_target(docker_engine, tmp_path, monkeypatch, environ):
+    """The table of a target on the engine; its containers see the test's own folder too."""
+    environ["DOCKER_HOST"] = docker_engine.url
+    monkeypatch.setenv("DOCKER_HOST", docker_engine.url)
+    yield {
+        "orchestrator": "docker",
+        "image": docker_engine.image,
+        "pull": "never",
+        "network": "host",
+        "volumes": [f"{tmp_path}:{tmp_path}"],
+    }
+    import docker
+
+    stores = (str(tmp_path), environ["WHEELRUN_HOME"])
+    with contextlib.closing(docker.APIClient(base_url=docker_engine.url)) as client:
+        made = client.images(filters={"label": "io.wheelrun.keeper"})
+        for image in made:  # the youngest come first, and those stand on the others
+            if any(store in image["Labels"]["io.wheelrun.keeper"] for store in stores):
+                with contextlib.suppress(docker.errors.APIError):  # it went with another one
+                    client.remove_image(image["Id"], force=True)
 
 
 class Call(NamedTuple):

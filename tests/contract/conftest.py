@@ -20,6 +20,7 @@ TARGETS = {
     "local": lambda _: {},
     "local-parallel": lambda _: {"orchestrator": "local", "max_parallel_steps": 2},
     "cluster": lambda request: request.getfixturevalue("spark_cluster").targets["cluster"],
+    "docker": lambda request: request.getfixturevalue("docker_target"),
     "connect": lambda request: request.getfixturevalue("spark_cluster").targets["connect"],
     "databricks": lambda request: databricks(request, existing_cluster_id=True),
     "databricks-in-one": lambda request: databricks(request, isolation="pipeline"),
@@ -30,11 +31,12 @@ TARGETS = {
     },
 }
 
-WITH_SPARK = {"cluster", "connect", "submit"}
-"""Those that start a JVM."""
-
-SLOW = {"submit"}
-"""Those that start a whole cluster for each run."""
+MARKS = (
+    (pytest.mark.spark, {"cluster", "connect", "submit"}),  # they start a JVM
+    (pytest.mark.slow, {"submit"}),  # it starts a whole cluster for each run
+    (pytest.mark.docker, {"docker"}),
+)
+"""A mark, and those that have it."""
 
 BY_REFERENCE = {"databricks", "databricks-in-one"}
 """Those that take secrets by reference only, and keep artifacts where this machine sees them through a service only."""
@@ -182,10 +184,7 @@ class Harness:
 
 
 @pytest.fixture(
-    params=[
-        pytest.param(name, marks=[pytest.mark.spark] * (name in WITH_SPARK) + [pytest.mark.slow] * (name in SLOW))
-        for name in sorted(TARGETS)
-    ]
+    params=[pytest.param(name, marks=[mark for mark, names in MARKS if name in names]) for name in sorted(TARGETS)]
 )
 def target(request):
     return request.param

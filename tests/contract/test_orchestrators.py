@@ -120,7 +120,7 @@ def test_logs_give_each_line_once_by_stream(harness):
 def test_logs_of_one_step(harness, tmp_path):
     (tmp_path / "marker").touch()
     run = harness.run("jobs:chain", {"n": 7, "marker": tmp_path / "marker"})
-    if harness.target in ("local", "submit"):
+    if harness.target in ("docker", "local", "submit"):
         assert lines(run, step="first", stream="stdout") == ["first says 7"]
         assert lines(run, step="second", stream="stdout") == ["second says 7"]
     assert sorted(lines(run, stream="stdout")) == ["first says 7", "second says 7"]

@@ -35,7 +35,7 @@ class Pruned:
 def prune_target(
     client: Client, target: str | None, *, runs_older_than: float | None = None, dry_run: bool = False
 ) -> Pruned:
-    """Remove what no run refers to below a target's artifact root: wheels, bundles, entries of the step cache.
+    """Remove what no run refers to: what lies below a target's artifact root, and what its own system keeps (images).
 
     Args:
         client: Whose store and configuration it is.
@@ -52,7 +52,10 @@ def prune_target(
     root = Root.open(client.orchestrator_for(stack).settled(stack).artifact_root)
     wheels, runs = _in_use(client.store)
     prune = unreferenced if dry_run else collect
-    items = prune(root, wheels_in_use=wheels, runs_in_use=runs, runs_older_than=runs_older_than)
+    items = list(prune(root, wheels_in_use=wheels, runs_in_use=runs, runs_older_than=runs_older_than))
+    items += client.orchestrator_for(stack).prune(
+        lambda: [record.metadata for record in client.store.list(limit=None)], dry_run=dry_run
+    )
     return Pruned(target=stack.name, root=root.url, items=tuple(items))
 
 

@@ -70,4 +70,6 @@ def is_here(orchestrator: str, config: Mapping[str, Any]) -> bool:
     """
     if orchestrator == "spark-standalone":
         return is_loopback(str(config.get("master", "")))
-    return orchestrator == "local" or (orchestrator == "spark-submit" and config.get("deploy_mode") != "cluster")
+    return orchestrator in ("local", "docker") or (
+        orchestrator == "spark-submit" and config.get("deploy_mode") != "cluster"
+    )

@@ -25,6 +25,7 @@ from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.states import RunState, RunStatus
 
 if TYPE_CHECKING:
+    from wheelrun.orchestrators.collect import Item
     from wheelrun.orchestrators.schedules import Scheduler
     from wheelrun.packaging.platforms import Platform
 
@@ -277,6 +278,16 @@ class BaseOrchestrator(ABC):
             f"target {self.name!r} does not run on a schedule",
             hint="name one that does, or let cron run `wheelrun submit`",
         )
+
+    def prune(self, kept: Callable[[], Sequence[Mapping[str, Any]]], *, dry_run: bool) -> Sequence[Item]:
+        """Remove what the target's system keeps of runs that are not recorded any more, and return it.
+
+        Args:
+            kept: Returns the metadata of the recorded runs.
+            dry_run: Remove nothing.
+        """
+        del kept, dry_run
+        return ()
 
     def wait(self, run: RunHandle, *, poll: float = 0.2, sleep: Callable[[float], None] = time.sleep) -> RunStatus:
         """Return a run's status once it has ended."""

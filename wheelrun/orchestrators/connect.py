@@ -20,9 +20,8 @@ from wheelrun.orchestrators.base import flavor_of
 from wheelrun.orchestrators.classic_spark import remarks
 from wheelrun.orchestrators.contract import Capabilities, Request, RunHandle
 from wheelrun.orchestrators.process import ProcessConfig, ProcessOrchestrator
-from wheelrun.orchestrators.roots import Root
 from wheelrun.orchestrators.session_conf import session_conf
-from wheelrun.orchestrators.shipment import PLATFORM, bundle_name, bundle_reference
+from wheelrun.orchestrators.shipment import PLATFORM, bundle_name
 from wheelrun.packaging.cache import WheelCache
 from wheelrun.packaging.own import own_wheel
 from wheelrun.packaging.platforms import Platform
@@ -153,19 +152,6 @@ class ConnectOrchestrator(ProcessOrchestrator):
         if self.config.dependencies != "bundle":
             return None
         return Platform(".".join(python.split(".")[:2]), self.config.platform)
-
-    def has_code(self, deployment: Deployment, stack: Stack) -> bool:
-        """Whether the wheels and the bundle lie under the artifact root."""
-        bundle = deployment.bundle
-        kept = bundle is None or Root.open(stack.artifact_root).keep(bundle_name(bundle))
-        return kept and super().has_code(deployment, stack)
-
-    def ship(self, root: Root) -> int:
-        """Put the wheels and the bundle under the artifact root; return how many bytes had to be sent."""
-        sent = super().ship(root)
-        if self.bundle is None:
-            return sent
-        return sent + root.put(self.bundle.path, bundle_name(bundle_reference(self.bundle)))
 
     def tidy(self, run: RunHandle) -> None:
         """Remove what is left of a run whose processes are gone, its sessions on the server too."""

@@ -21,6 +21,7 @@ from wheelrun.orchestrators.base import BaseOrchestratorConfig
 from wheelrun.orchestrators.contract import LogLine, Request, RunHandle, local_path
 from wheelrun.orchestrators.log_lines import file_source, read_logs
 from wheelrun.orchestrators.roots import Root
+from wheelrun.orchestrators.shipment import bundle_name, bundle_reference
 from wheelrun.orchestrators.supervisors import let_go, reap, spawn, supervisor_of, writing
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator, missing_wheel, root_check
 from wheelrun.packaging.cache import WheelCache
@@ -64,6 +65,9 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
     session: ClassVar[str] = "own"
     """Where the worker's Spark session comes from: a name in `wheelrun.runtime.sessions.SESSIONS`."""
 
+    supervisor: ClassVar[str] = "wheelrun.runtime.supervisor"
+    """The module whose `main` is the supervisor."""
+
     @property
     def config(self) -> ProcessConfig:
         """The typed settings."""
@@ -103,6 +107,19 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
     def output(self, paths: RunPaths) -> tuple[Path, Path]:
         """Return the files that take what the supervisor's processes write: stdout and stderr."""
         return paths.stdout, paths.stderr
+
+    def has_code(self, deployment: Deployment, stack: Stack) -> bool:
+        """Whether the wheels, and the bundle if there is one, lie under the artifact root."""
+        bundle = deployment.bundle
+        kept = bundle is None or Root.open(stack.artifact_root).keep(bundle_name(bundle))
+        return kept and super().has_code(deployment, stack)
+
+    def ship(self, root: Root) -> int:
+        """Put the wheels, and the bundle if there is one, under the artifact root; return how many bytes were sent."""
+        sent = super().ship(root)
+        if self.bundle is None:
+            return sent
+        return sent + root.put(self.bundle.path, bundle_name(bundle_reference(self.bundle)))
 
     def check_machine(self, deployment: Deployment, stack: Stack) -> None:
         """Refuse a run that this machine cannot start, before anything is started.
@@ -280,7 +297,7 @@ class ProcessOrchestrator(WheeledOrchestrator, ABC):
                 f"run {request.run_id} is already running", hint=f"wheelrun logs -f {request.run_id}"
             )
         try:
-            process = spawn(self.supervisor_python, launch, self.output(paths), lock, self.environ)
+            process = spawn(self.supervisor_python, self.supervisor, launch, self.output(paths), lock, self.environ)
         finally:
             lock.release()
         yield {"pid": process.pid}

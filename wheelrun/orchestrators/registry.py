@@ -19,6 +19,7 @@ GROUP = "wheelrun.orchestrators"
 
 BUILT_IN: Mapping[str, str] = {
     "local": "wheelrun.orchestrators.local:LocalOrchestratorFlavor",
+    "docker": "wheelrun.orchestrators.docker.orchestrator:DockerFlavor",
     "spark-connect": "wheelrun.orchestrators.connect:ConnectFlavor",
     "spark-submit": "wheelrun.orchestrators.submit:SubmitFlavor",
     "spark-standalone": "wheelrun.orchestrators.standalone.orchestrator:StandaloneFlavor",

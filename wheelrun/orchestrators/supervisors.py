@@ -28,12 +28,13 @@ def supervisor_of(paths: RunPaths) -> int | None:
 
 
 def spawn(
-    python: str, launch: Launch, output: tuple[Path, Path], lock: RunLock, environ: Mapping[str, str]
+    python: str, module: str, launch: Launch, output: tuple[Path, Path], lock: RunLock, environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     """Start a supervisor in a session of its own.
 
     Args:
         python: The Python that runs it.
+        module: The supervisor's module.
         launch: What it is given, on its standard input.
         output: The files that take what its processes write: stdout and stderr.
         lock: The run's lock, which it inherits.
@@ -49,7 +50,7 @@ def spawn(
             stdout, stderr = (files.enter_context(_appending(path)) for path in output)
         try:
             process = subprocess.Popen(
-                python_command("wheelrun.runtime.supervisor", str(lock.descriptor), python=python),
+                python_command(module, str(lock.descriptor), python=python),
                 stdin=subprocess.PIPE,
                 stdout=stdout,
                 stderr=stderr,

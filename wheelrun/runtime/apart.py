@@ -20,6 +20,7 @@ from wheelrun.runtime.execute import Execution
 from wheelrun.runtime.launch import Launch, make_scratch, remove_scratch
 from wheelrun.runtime.layout import file_name
 from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE
+from wheelrun.states import ErrorInfo
 
 _NOT_INHERITED = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET", "WHEELRUN_RUN_ID", SECRET_CONF_VARIABLE)
 
@@ -41,21 +42,22 @@ class ApartExecution(Execution):
     def _run_step(self, spec: StepSpec) -> None:
         while True:
             before = self.attempts[spec.name]
-            wait_status = self._run_apart(spec)
+            error = self._run_apart(spec)
             names = [each.name for each in self.deployment.steps]
             status = {step.name: step for step in fold(names, EventReader(self.paths.events).read()).steps}[spec.name]
             self.states[spec.name], self.attempts[spec.name] = status.state, status.attempts
             if status.state.is_terminal:
                 return
-            from wheelrun.runtime.supervisor import died
-
             attempt = self.attempts[spec.name] = max(status.attempts, before + 1)
-            delay = self._settle(spec, attempt, died(spec.name, wait_status))
+            delay = self._settle(spec, attempt, error)
             if delay is None:
                 return
             self.sleep(delay)
 
-    def _run_apart(self, spec: StepSpec) -> int:
+    def _run_apart(self, spec: StepSpec) -> ErrorInfo:
+        """Run a step's attempts; return what has happened if they ended without a word."""
+        from wheelrun.runtime.supervisor import died
+
         scratch = f"{self.launch.scratch}-{file_name(spec.name)}"
         conf = {**self.launch.conf, **self.launch.step_conf.get(spec.name, {}), **self.secret}
         launch = replace(self.launch, session="apart", isolation="pipeline", conf=conf, scratch=scratch)
@@ -72,7 +74,7 @@ class ApartExecution(Execution):
             code = process.returncode
         finally:
             remove_scratch(scratch)
-        return -code if code < 0 else code << 8  # as `waitpid` has it
+        return died(spec.name, -code if code < 0 else code << 8)  # as `waitpid` has it
 
 
 def main() -> int:

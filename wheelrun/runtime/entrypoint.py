@@ -164,13 +164,13 @@ def parse(argv: Sequence[str]) -> BaseEntrypointConfiguration:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what the arguments name; the exit code is 0 if it succeeded."""
     try:
-        if RUN_ID_VARIABLE in os.environ:
+        configuration = parse(sys.argv[1:] if argv is None else argv)
+        run_id = configuration.arguments["run_id"]
+        if os.environ.setdefault(RUN_ID_VARIABLE, run_id) != run_id:  # whoever starts a container may have set it
             raise ConfigurationError(
                 f"a run ({os.environ[RUN_ID_VARIABLE]}) is already running in this process's environment",
                 hint="a step must not start a run of its own",
             )
-        configuration = parse(sys.argv[1:] if argv is None else argv)
-        os.environ[RUN_ID_VARIABLE] = configuration.arguments["run_id"]
         state = configuration.run()
     except WheelrunError as error:
         sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))

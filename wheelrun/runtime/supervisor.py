@@ -296,6 +296,11 @@ def _kind(launch: Launch) -> type[Supervisor]:
 def main() -> None:
     """Read a launch from standard input and supervise it. Arguments: the lock's descriptor."""
     launch = Launch.from_json(sys.stdin.read())
+    supervise(_kind(launch), launch)
+
+
+def supervise(kind: type[Supervisor], launch: Launch) -> None:
+    """Supervise a launch that was read from standard input. Arguments of the process: the lock's descriptor."""
     sys.stdin.close()
     os.open(os.devnull, os.O_RDONLY)  # takes the place of standard input
     lock = int(sys.argv[1])
@@ -304,5 +309,5 @@ def main() -> None:
     write_atomically(pid_path(paths.path), str(os.getpid()).encode())
     log = EventLog(paths.events)
     deployment = Deployment.from_json(paths.deployment.read_text(encoding="utf-8"))
-    _kind(launch)(launch=launch, deployment=deployment, log=log, lock=lock).run()
+    kind(launch=launch, deployment=deployment, log=log, lock=lock).run()
     pid_path(paths.path).unlink(missing_ok=True)

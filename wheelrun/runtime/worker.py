@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from wheelrun.deployment import Deployment
@@ -16,7 +17,7 @@ from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.runtime.events import EventLog, EventReader, fold
 from wheelrun.runtime.execute import Execution, SessionLostError, warn
 from wheelrun.runtime.launch import Launch
-from wheelrun.runtime.layout import ArtifactRoot
+from wheelrun.runtime.layout import ArtifactRoot, RunPaths
 from wheelrun.runtime.sessions import SESSIONS, Session
 from wheelrun.runtime.ticket import SECRET_CONF_VARIABLE
 from wheelrun.runtime.working_tree import hide, tell_reads
@@ -31,9 +32,9 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
         deployment: Its steps.
         events: A descriptor that gets each event too; it closes when this process ends.
     """
-    from wheelrun.runtime.supervisor import RESTART, end
+    from wheelrun.runtime.supervisor import RESTART
 
-    _die_with_parent()
+    die_with_parent()
     set_up(launch)
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     paths = ArtifactRoot(Path(launch.artifact_root)).run(launch.run_id)
@@ -43,10 +44,7 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
     try:
         session = session_of(launch, deployment, log)
     except WheelrunError as error:
-        info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
-        end(
-            log, fold([spec.name for spec in deployment.steps], EventReader(paths.events).read()), RunState.FAILED, info
-        )
+        end_with(error, deployment, paths, log)
         return 0
     try:
         execution_of(launch, deployment, log, session).run_steps()
@@ -55,6 +53,15 @@ def work(launch: Launch, deployment: Deployment, events: int) -> int:
     finally:
         session.close()
     return 0
+
+
+def end_with(error: WheelrunError, deployment: Deployment, paths: RunPaths, log: EventLog) -> None:
+    """Tell that a run ends here, by an error that is not of one of its steps."""
+    from wheelrun.runtime.supervisor import end
+
+    info = ErrorInfo(category=error.category, type=type(error).__name__, message=error.message, hint=error.hint)
+    status = fold([spec.name for spec in deployment.steps], EventReader(paths.events).read())
+    end(log, status, RunState.FAILED, info)
 
 
 def session_of(launch: Launch, deployment: Deployment, log: EventLog) -> Session:
@@ -123,13 +130,20 @@ def _inherited_path() -> list[str]:
     return [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
 
 
-def _die_with_parent() -> None:
-    """End this process's group when the supervisor ends, however it ends: this process then has another parent."""
+def die_with_parent(last: Callable[[], None] = lambda: None) -> None:
+    """End this process's group when the supervisor ends, however it ends: this process then has another parent.
+
+    Args:
+        last: Called before.
+    """
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
-        os.killpg(os.getpgrp(), 9)
+        try:
+            last()
+        finally:
+            os.killpg(os.getpgrp(), 9)
 
     threading.Thread(target=watch, daemon=True).start()
