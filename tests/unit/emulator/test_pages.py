@@ -181,21 +181,21 @@ def test_a_run_from_the_list_to_its_log(browser, workspace):
 def test_a_job_and_its_runs(browser, workspace):
     job = workspace.jobs.create(name=EVIL, tasks=[Task(task_key="t", condition_task=condition())])
     workspace.jobs.run_now(job.job_id).result()
-    page = browser(f"/job/{job.job_id}")
+    page = browser(f"/jobs/{job.job_id}")
     is_harmless(Document(page.text))
     assert "SUCCESS" in Document(page.text).texts
-    assert f'href="/job/{job.job_id}"' in browser("/").text
+    assert f'href="/jobs/{job.job_id}"' in browser("/").text
 
 
 def test_what_is_not_there(browser):
-    for path in ("/run/999", "/job/999", "/run/999/log"):
+    for path in ("/run/999", "/jobs/999", "/run/999/log"):
         answer = browser(path)
         assert answer.status_code in {400, 404}
         assert "does not exist" in answer.text
 
 
 def test_nobody_sees_a_page_without_signing_in(emulator):
-    for path in ("/", "/run/1", "/job/1", "/run/1/log"):
+    for path in ("/", "/run/1", "/jobs/1", "/run/1/log"):
         answer = requests.get(emulator.host + path, timeout=9, allow_redirects=False)
         assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={path}")
     forged = {cookie_name(emulator): "0" * 64}
@@ -208,9 +208,9 @@ def test_signing_in_by_the_form(emulator):
         assert 'value="/run/1"' in asked.text
         wrong = session.post(f"{emulator.host}/login", data={"token": "wrong", "next": "/"}, timeout=9)
         assert (wrong.status_code, session.cookies.get_dict()) == (403, {})
-        fields = {"token": emulator.token, "next": "/job/1"}
+        fields = {"token": emulator.token, "next": "/jobs/1"}
         answer = session.post(f"{emulator.host}/login", data=fields, timeout=9, allow_redirects=False)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/job/1")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/jobs/1")
         said = answer.headers["set-cookie"].lower()
         assert "httponly" in said
         assert "samesite=strict" in said

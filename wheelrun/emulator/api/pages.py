@@ -38,7 +38,7 @@ def routes(emulator: Emulator) -> list[BaseRoute]:
     shown = _Pages(emulator)
     return [
         Route("/", shown.of(shown.runs_page), methods=["GET"]),
-        Route("/job/{id:int}", shown.of(shown.job_page), methods=["GET"]),
+        Route("/jobs/{id:int}", shown.of(shown.job_page), methods=["GET"]),
         Route("/run/{id:int}", shown.of(shown.run_page), methods=["GET"]),
         Route("/run/{id:int}/log", shown.of(shown.log), methods=["GET"]),
         Route("/login", functools.partial(_login, emulator), methods=["GET", "POST"]),
