@@ -367,7 +367,7 @@ def test_dependencies_travel_with_every_session_and_are_unpacked_there(server, c
     (project / "far.py").write_text(textwrap.dedent(FAR).lstrip())
     settings = (project / "wheelrun.toml").read_text()
     (project / "wheelrun.toml").write_text(f'{settings}dependencies = "bundle"\n')
-    uv = {"UV_FIND_LINKS": str(tmp_path), "UV_NO_INDEX": "1"}
+    uv = {"UV_FIND_LINKS": str(tmp_path), "UV_OFFLINE": "1"}
 
     run = client(**uv).submit("far:main", target="connect")
     run.wait(timeout=180)

@@ -284,7 +284,7 @@ def test_dependencies_go_into_the_image_below_the_code(place, tmp_path):
         wheel.writestr("greeting-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n")
         wheel.writestr("greeting-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr("greeting-1.0.dist-info/RECORD", "")
-    place.environ |= {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(wheels)}
+    place.environ |= {"UV_OFFLINE": "1", "UV_FIND_LINKS": str(wheels)}
     (place.folder / "pyproject.toml").write_text(
         '[project]\nname = "project"\nversion = "1"\ndependencies = ["greeting"]\n'
     )

@@ -198,7 +198,7 @@ def until_settled(workspace, identity):
 
 
 def test_libraries_of_a_cluster(workspace, emulator, cluster, monkeypatch):
-    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
     write_wheel(Path(emulator.workspace, "mine-1.0-py3-none-any.whl"))
     wheel = Library(whl="/Workspace/mine-1.0-py3-none-any.whl")
     missing = Library(pypi=PythonPyPiLibrary(package="not-there"))

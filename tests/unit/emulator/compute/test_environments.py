@@ -68,7 +68,7 @@ def test_what_is_installed_here_is_left_alone(bench):
 def test_packages_of_an_index(bench, tmp_path, monkeypatch):
     bench.write(tmp_path, name="indexed", version="3.0")
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
-    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
     library = {"pypi": {"package": "indexed>=2"}}
     assert bench.run(bench.cluster(), IMPORTS.format("indexed"), libraries=[library]).result == "SUCCESS"
     assert bench.said() == "3.0\n"
@@ -102,7 +102,7 @@ def test_requirements(bench, path):
     ],
 )
 def test_a_library_that_cannot_be_installed(bench, monkeypatch, library, words):
-    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
     outcome = bench.hello(bench.cluster(), library)
     assert (outcome.result, outcome.code) == ("INTERNAL_ERROR", "LIBRARY_INSTALLATION_ERROR")
     assert "Library installation failed for library due to user error for" in outcome.message
@@ -119,7 +119,7 @@ def test_a_library_that_cannot_be_installed(bench, monkeypatch, library, words):
     ],
 )
 def test_a_wheel_that_does_not_fit(bench, monkeypatch, options, words):
-    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
     library = bench.wheel(**options)
     outcome = bench.hello(bench.cluster(), library)
     assert outcome.code == "LIBRARY_INSTALLATION_ERROR"
@@ -154,7 +154,7 @@ def test_an_installation_that_is_stopped(bench, serving):
 
 
 def test_a_serverless_environment(bench, monkeypatch):
-    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
     library = bench.wheel()
     spec = {"environment_version": "2", "dependencies": [library["whl"], "pyspark"]}
     cluster = bench.compute.serverless(spec, name="serverless")
@@ -166,7 +166,7 @@ def test_a_serverless_environment(bench, monkeypatch):
 
 
 def test_the_words_for_a_library_that_cannot_be_installed(bench, monkeypatch):
-    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
     cluster = bench.cluster()
     outcome = bench.hello(
         cluster, {"pypi": {"package": "not-there==1", "repo": "https://user:hush@127.0.0.1:9/simple"}}
