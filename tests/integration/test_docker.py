@@ -202,7 +202,7 @@ def small_disk():
 
 
 @pytest.fixture
-def own_engine(docker_engine, small_disk, engine_folder):
+def own_engine(docker_engine, engine_folder, small_disk):  # the disk goes before the folder below it
     """Starts an engine that a test may break: `own_engine()` gives its address and a base image."""
     script = Path(__file__).parent.parent.parent / "scripts" / "docker-engine"
     inside = {**os.environ, "WHEELRUN_ENGINE_FOLDER": str(engine_folder)}
