@@ -128,8 +128,6 @@ class Compilation:
         """End it, and what the user's module started; what it has answered until then stays."""
         with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS may not signal a group of zombies
             os.killpg(self._process.pid, signal.SIGKILL)
-        if self._process.stdin is not None:
-            self._process.stdin.close()
         self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()

@@ -49,13 +49,12 @@ def prune_target(
         SubmissionError: The root cannot be read or written.
     """
     stack = resolve_stack(client.settings, target, environ=client.environ)
-    root = Root.open(client.orchestrator_for(stack).settled(stack).artifact_root)
+    orchestrator = client.orchestrator_for(stack)
+    root = Root.open(orchestrator.settled(stack).artifact_root)
     wheels, runs = _in_use(client.store)
     prune = unreferenced if dry_run else collect
     items = list(prune(root, wheels_in_use=wheels, runs_in_use=runs, runs_older_than=runs_older_than))
-    items += client.orchestrator_for(stack).prune(
-        lambda: [record.metadata for record in client.store.list(limit=None)], dry_run=dry_run
-    )
+    items += orchestrator.prune(lambda: [record.metadata for record in client.store.list(limit=None)], dry_run=dry_run)
     return Pruned(target=stack.name, root=root.url, items=tuple(items))
 
 

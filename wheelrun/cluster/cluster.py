@@ -21,6 +21,7 @@ from wheelrun.runtime.java import Spark, find_java, find_spark, java_environment
 from wheelrun.runtime.jws import new_key
 from wheelrun.runtime.layout import write_atomically
 from wheelrun.runtime.session import write_conf_dir
+from wheelrun.runtime.standing import last_lines
 
 TIMEOUT = 180.0
 """Seconds that a part may take until it does its work."""
@@ -235,7 +236,7 @@ def _wait(folder: Folder, state: State, names: tuple[str, ...], timeout: float) 
             raise ClusterError(
                 f"the {name} ended before it did its work" if ended else f"the {name} was not there in {timeout:g} s",
                 hint=f"`wheelrun cluster up` tries again; the whole log is {folder.log(name)}",
-                detail=processes.last_lines(folder.log(name)),
+                detail=last_lines(folder.log(name)),
             )
         time.sleep(0.05)
 

@@ -12,19 +12,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wheelrun.cluster.conf import CLUSTER_VARIABLE, PART_VARIABLE
 from wheelrun.cluster.folder import Folder
 from wheelrun.errors import ClusterError
-from wheelrun.runtime.alive import RunLock
+from wheelrun.runtime.standing import stand
 
 GRACE = 10.0
 """Seconds between asking processes to end and killing them."""
 
-_LOCK_TIMEOUT = 5.0  # seconds; whoever looks whether a part is alive holds its lock for a moment
 _HELPERS = 0.5  # seconds that a process has which came when the others had been asked to end
 _STUBBORN = 10.0  # seconds in which what was killed has to be gone
 _CHILDREN: list[subprocess.Popen[bytes]] = []
@@ -43,45 +41,17 @@ def start(part: str, folder: Folder, command: Sequence[str], environ: Mapping[st
         ClusterError: It cannot be started.
     """
     work, log = folder.work(part), folder.log(part)
-    lock = RunLock(folder.lock(part))
     try:
         for path in (folder.lock(part).parent, log.parent, work):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        limit = time.monotonic() + _LOCK_TIMEOUT
-        while not lock.acquire():
-            if time.monotonic() > limit:
-                raise ClusterError(f"the {part} is already there", hint="`wheelrun cluster down` ends it")
-            time.sleep(0.01)
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            process = subprocess.Popen(
-                list(command),
-                cwd=work,
-                env=dict(environ),
-                stdin=subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=descriptor,
-                start_new_session=True,
-                pass_fds=(lock.descriptor,),
-            )
-        finally:
-            os.close(descriptor)
+        process = stand(command, alive=folder.lock(part), log=log, directory=work, environ=environ)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise ClusterError(f"the {part} cannot be started: {where}{error.strerror or error}") from error
-    finally:
-        lock.release()
+    if process is None:
+        raise ClusterError(f"the {part} is already there", hint="`wheelrun cluster down` ends it")
     _CHILDREN.append(process)
     return process.pid
-
-
-def last_lines(log: Path, count: int = 15) -> str:
-    """Return the last lines of a log."""
-    try:
-        with log.open(encoding="utf-8", errors="replace") as stream:
-            return "".join(deque(stream, maxlen=count)).rstrip("\n")
-    except OSError:
-        return ""
 
 
 def belonging(folder: Folder, parts: Collection[str] | None = None) -> list[int]:

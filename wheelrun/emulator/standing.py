@@ -17,6 +17,7 @@ from wheelrun.errors import ClusterError, ConfigurationError
 from wheelrun.runtime.alive import RunLock, exclusively
 from wheelrun.runtime.bootstrap import python_command
 from wheelrun.runtime.processes import end_session
+from wheelrun.runtime.standing import last_lines, stand
 
 TIMEOUT = 60.0
 """Seconds until it has to serve."""
@@ -27,7 +28,6 @@ INSTALL = "pip install 'wheelrun[emulator]'"
 """How what it needs is installed."""
 
 _NEEDED = ("croniter", "databricks.sdk", "jinja2", "python_multipart", "starlette", "uvicorn")
-_LOG_LINES = 15
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # by pid, to be reaped if they end while this process goes on
 _LOCK_TIMEOUT = 5.0  # seconds; whoever looks whether it is alive holds the lock for a moment
 
@@ -69,7 +69,9 @@ def foreground(
     with exclusively(folder.operation):
         if _prepared(folder, order, fresh=fresh) is not None:
             raise ConfigurationError("the emulator is up already", hint="`wheelrun emulator down` first")
-        lock = _lock(folder)
+        lock = RunLock(folder.alive)
+        if not lock.acquire(within=_LOCK_TIMEOUT):
+            raise _there()
     from wheelrun.emulator.serve import serve
 
     try:
@@ -153,33 +155,16 @@ def _is_as_ordered(standing: Standing, order: Order) -> bool:
     return (order.address, order.spark_master) == there and order.port in {None, standing.port}
 
 
-def _lock(folder: Folder) -> RunLock:
-    lock = RunLock(folder.alive)
-    limit = time.monotonic() + _LOCK_TIMEOUT
-    while not lock.acquire():
-        if time.monotonic() > limit:
-            raise ClusterError("the emulator is there already", hint="`wheelrun emulator down` ends it")
-        time.sleep(0.01)
-    return lock
-
-
 def _started(folder: Folder, order: Order, environ: Mapping[str, str]) -> Standing:
-    lock = _lock(folder)
-    log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        process = subprocess.Popen(
-            python_command("wheelrun.emulator.serve", str(folder.path), json.dumps(asdict(order))),
-            cwd=folder.path,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            pass_fds=(lock.descriptor,),
-        )
-    finally:
-        os.close(log)
-        lock.release()
+    process = stand(
+        python_command("wheelrun.emulator.serve", str(folder.path), json.dumps(asdict(order))),
+        alive=folder.alive,
+        log=folder.log,
+        directory=folder.path,
+        environ=environ,
+    )
+    if process is None:
+        raise _there()
     try:
         return _served(folder, process)
     except BaseException:
@@ -196,11 +181,10 @@ def _served(folder: Folder, process: subprocess.Popen[bytes]) -> Standing:
     while (standing := folder.read()) is None or standing.pid != process.pid:
         ended = process.poll() is not None
         if ended or time.monotonic() > limit:
-            lines = folder.log.read_text(encoding="utf-8", errors="replace").splitlines()
             raise ClusterError(
                 "the emulator ended before it served" if ended else f"the emulator did not serve in {TIMEOUT:g} s",
                 hint=f"the whole log is {folder.log}",
-                detail="\n".join(lines[-_LOG_LINES:]),
+                detail=last_lines(folder.log),
             )
         time.sleep(0.02)
     return standing
@@ -214,3 +198,7 @@ def _ended(folder: Folder, seconds: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def _there() -> ClusterError:
+    return ClusterError("the emulator is there already", hint="`wheelrun emulator down` ends it")

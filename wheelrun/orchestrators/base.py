@@ -272,12 +272,9 @@ class BaseOrchestrator(ABC):
         """Return the target's schedules.
 
         Raises:
-            ConfigurationError: it has none.
+            NotImplementedError: the orchestrator has none; its config is not `is_schedulable`.
         """
-        raise ConfigurationError(
-            f"target {self.name!r} does not run on a schedule",
-            hint="name one that does, or let cron run `wheelrun submit`",
-        )
+        raise NotImplementedError(f"{type(self).__name__} does not implement scheduler")
 
     def prune(self, kept: Callable[[], Sequence[Mapping[str, Any]]], *, dry_run: bool) -> Sequence[Item]:
         """Remove what the target's system keeps of runs that are not recorded any more, and return it.

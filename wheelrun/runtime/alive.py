@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,15 +25,20 @@ class RunLock:
         self._path = path
         self.descriptor = -1
 
-    def acquire(self) -> bool:
-        """Take the lock; return False if another process holds it."""
+    def acquire(self, *, within: float = 0.0) -> bool:
+        """Take the lock; return False if another process holds it.
+
+        Args:
+            within: Seconds that it is tried for.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
+        limit = time.monotonic() + within
+        while not _taken(descriptor):
+            if time.monotonic() >= limit:
+                os.close(descriptor)
+                return False
+            time.sleep(0.01)
         self.descriptor = descriptor
         return True
 
@@ -41,6 +47,14 @@ class RunLock:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -53,9 +67,7 @@ def exclusively(path: Path, on_wait: Callable[[], None] = lambda: None) -> Itera
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(descriptor):
             on_wait()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

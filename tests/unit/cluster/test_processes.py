@@ -14,6 +14,8 @@ import pytest
 from wheelrun.cluster import conf, processes
 from wheelrun.cluster.cluster import _undone
 from wheelrun.errors import ClusterError
+from wheelrun.runtime import standing
+from wheelrun.runtime.standing import last_lines
 
 WAITS = "import signal; signal.pause()"
 
@@ -34,7 +36,7 @@ def start(folder, code=WAITS, part="worker-1", *, ready=True):
         code = f"{before}print('ready', flush=True); {pause}"
     pid = processes.start(part, folder, [sys.executable, "-c", code], environ)
     if ready:
-        until(lambda: "ready" in processes.last_lines(folder.log(part)))
+        until(lambda: "ready" in last_lines(folder.log(part)))
     return pid
 
 
@@ -110,7 +112,7 @@ def test_strangers_are_left_alone(folder, tmp_path):
 
 
 def test_a_part_that_is_there_is_not_started_again(folder, monkeypatch):
-    monkeypatch.setattr(processes, "_LOCK_TIMEOUT", 0.05)
+    monkeypatch.setattr(standing, "_LOCK_TIMEOUT", 0.05)
     start(folder)
     with pytest.raises(ClusterError, match="the worker-1 is already there"):
         start(folder, ready=False)
@@ -126,9 +128,9 @@ def test_the_log_goes_on_and_is_the_owners_only(folder):
     for word in ("one", "two"):
         start(folder, f"print('{word}')", ready=False)
         until(lambda: not folder.is_alive("worker-1"))
-    assert processes.last_lines(folder.log("worker-1")).split() == ["one", "two"]
-    assert processes.last_lines(folder.log("worker-1"), 1) == "two"
-    assert processes.last_lines(folder.log("nobody")) == ""
+    assert last_lines(folder.log("worker-1")).split() == ["one", "two"]
+    assert last_lines(folder.log("worker-1"), 1) == "two"
+    assert last_lines(folder.log("nobody")) == ""
     assert stat.S_IMODE(folder.log("worker-1").stat().st_mode) == 0o600
 
 
