@@ -31,7 +31,7 @@ class Order:
     Attributes:
         address: The address to listen on.
         port: The port; None for the one it had, or any that is free.
-        spark_master: The master of a standalone cluster that tasks use; None for Spark in each task's own process.
+        spark_master: The master of a standalone cluster that tasks use; None for a JVM of its own for each cluster.
     """
 
     address: str

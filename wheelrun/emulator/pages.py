@@ -133,7 +133,9 @@ def _times(told: Told) -> dict[str, str]:
 
 def _run(run: Told) -> dict[str, Any]:
     job = run.get("job_id") if run.get("run_type") == "JOB_RUN" else None
-    return {"id": run["run_id"], "name": run.get("run_name", ""), "job": job, "state": _state(run), **_times(run)}
+    cluster = run.get("cluster_instance", {}).get("cluster_id", "")
+    shown = {"id": run["run_id"], "name": run.get("run_name", ""), "job": job, "cluster": cluster}
+    return {**shown, "state": _state(run), **_times(run)}
 
 
 def _facts(run: Told) -> list[tuple[str, str]]:

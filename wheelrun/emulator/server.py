@@ -39,7 +39,7 @@ def running(
         port: The port; 0 for any that is free.
         token: What clients have to show; by default a new one.
         address: The address to listen on; by default this machine's own, which nobody else reaches.
-        spark_master: The master of a standalone cluster that tasks use; by default each has Spark in its own process.
+        spark_master: The master of a standalone cluster that tasks use; by default each cluster has a JVM.
         compute_class: What runs tasks.
 
     Yields:

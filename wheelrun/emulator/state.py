@@ -83,6 +83,11 @@ class State:
         """The folder of the runs' logs."""
         return self._made("runs")
 
+    @property
+    def drivers(self) -> Path:
+        """The folder of what the clusters' Spark has logged."""
+        return self._made("drivers")
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Make what happens inside one change, for other threads and after a crash."""

@@ -187,8 +187,21 @@ def test_a_job_and_its_runs(browser, workspace):
     assert f'href="/jobs/{job.job_id}"' in browser("/").text
 
 
+def test_what_a_clusters_spark_has_logged(browser, emulator, workspace):
+    cluster = workspace.clusters.create(spark_version="15.4.x-scala2.12", node_type_id="i3.xlarge", num_workers=0)
+    log = f"/cluster/{cluster.cluster_id}/log"
+    assert browser(log).text == "No task on this cluster has used Spark yet.\n"
+    folder = emulator.drivers / cluster.cluster_id
+    folder.mkdir()
+    (folder / "output").write_text("WARN: <ä>\n")
+    answer = browser(log)
+    assert (answer.text, answer.headers["content-type"]) == ("WARN: <ä>\n", "text/plain; charset=utf-8")
+    workspace.clusters.permanent_delete(cluster.cluster_id)
+    assert not folder.exists()
+
+
 def test_what_is_not_there(browser):
-    for path in ("/run/999", "/jobs/999", "/run/999/log"):
+    for path in ("/run/999", "/jobs/999", "/run/999/log", "/cluster/999/log"):
         answer = browser(path)
         assert answer.status_code in {400, 404}
         assert "does not exist" in answer.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -41,6 +42,7 @@ def routes(emulator: Emulator) -> list[BaseRoute]:
         Route("/jobs/{id:int}", shown.of(shown.job_page), methods=["GET"]),
         Route("/run/{id:int}", shown.of(shown.run_page), methods=["GET"]),
         Route("/run/{id:int}/log", shown.of(shown.log), methods=["GET"]),
+        Route("/cluster/{id}/log", shown.of(shown.driver_log), methods=["GET"]),
         Route("/login", functools.partial(_login, emulator), methods=["GET", "POST"]),
         Route("/login/style.css", _style, methods=["GET"]),
     ]
@@ -50,6 +52,7 @@ class _Pages:
     def __init__(self, emulator: Emulator) -> None:
         self._runs, self._jobs = Runs(emulator), Jobs(emulator)
         self._records = emulator.engine.records
+        self._clusters, self._drivers = emulator.compute.clusters, emulator.state.drivers
 
     def of(self, make: Callable[[Request], Response]) -> Callable[[Request], Any]:
         async def answered(request: Request) -> Response:
@@ -83,10 +86,17 @@ class _Pages:
     def log(self, request: Request) -> Response:
         identity = request.path_params["id"]
         self._runs.get(_VERSION, {"run_id": identity})
-        file = self._records.folder(identity) / "output"
-        if not file.is_file():
-            return PlainTextResponse("", headers=_HEADERS)
-        return FileResponse(file, media_type="text/plain; charset=utf-8", headers=_HEADERS)
+        return _text(self._records.folder(identity) / "output")
+
+    def driver_log(self, request: Request) -> Response:
+        identity = self._clusters.get(request.path_params["id"])["cluster_id"]
+        return _text(self._drivers / identity / "output", otherwise="No task on this cluster has used Spark yet.\n")
+
+
+def _text(file: Path, *, otherwise: str = "") -> Response:
+    if not file.is_file():
+        return PlainTextResponse(otherwise, headers=_HEADERS)
+    return FileResponse(file, media_type="text/plain; charset=utf-8", headers=_HEADERS)
 
 
 async def _login(emulator: Emulator, request: Request) -> Response:

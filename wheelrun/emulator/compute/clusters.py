@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import string
 import time
 from collections.abc import Mapping, Sequence
@@ -120,6 +121,7 @@ class Clusters:
 
     def forget(self, cluster_id: str) -> None:
         """Forget a cluster and what happened to it."""
+        shutil.rmtree(self._state.drivers / cluster_id, ignore_errors=True)
         self._state.delete(KIND, cluster_id)
         self._state.delete(_EVENTS, cluster_id)
 

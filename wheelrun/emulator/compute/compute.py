@@ -26,7 +26,7 @@ class Compute:
 
     Args:
         state: What the emulator remembers.
-        spark_master: The master of a standalone cluster; None for Spark in each task's own process.
+        spark_master: The master of a standalone cluster; None for a JVM of its own for each cluster.
     """
 
     def __init__(self, state: State, *, spark_master: str | None = None) -> None:

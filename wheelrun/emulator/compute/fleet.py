@@ -37,7 +37,7 @@ class Fleet:
     Args:
         state: What the emulator remembers.
         clusters: What is remembered of clusters.
-        master: The master of a standalone cluster; None for Spark in each task's own process.
+        master: The master of a standalone cluster; None for a JVM of its own for each cluster.
     """
 
     def __init__(self, state: State, clusters: Clusters, *, master: str | None) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from wheelrun.emulator.compute import paths, settings
 from wheelrun.emulator.compute.environments import Environment, Library
 from wheelrun.emulator.compute.preinstalled import Preinstalled
 from wheelrun.emulator.compute.processes import Ended, run
+from wheelrun.emulator.compute.spark import Spark
 from wheelrun.emulator.compute.work import Outcome, Work
 from wheelrun.emulator.launch.supervisor import Order
 from wheelrun.emulator.secrets import resolved
@@ -46,7 +47,7 @@ class Machine:
         folder: Its own folder, which goes with it.
         preinstalled: What its environment has from the beginning.
         mounts: Whether folders can appear at the paths that tasks know.
-        master: The master of a standalone cluster; None for Spark in the task's process.
+        master: The master of a standalone cluster; None for Spark in one JVM.
         ready: Set when it has started, or cannot.
         down: Set when it is to end.
         problem: Why it could not start, empty if it could.
@@ -66,8 +67,10 @@ class Machine:
     _idle: threading.Condition = field(default_factory=threading.Condition)
     _environ: dict[str, str] = field(default_factory=dict)
     environment: Environment = field(init=False)
+    spark: Spark = field(init=False)
 
     def __post_init__(self) -> None:
+        self.spark = Spark(self._spark_order)
         self.environment = Environment(
             state=self.state,
             cluster_id=self.cluster_id,
@@ -147,31 +150,50 @@ class Machine:
             task = {"spark_python_task": {**task["spark_python_task"], "python_file": seen}}
         work.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.mounts:
-            for name in ("stderr", "output"):
-                with (work.folder / name).open("a", encoding="utf-8") as stream:
-                    stream.write(f"{_REWRITTEN}\n")
-        return ended(run(self._order(work, task), stop))
+            self._tell(work, _REWRITTEN)
+        with self.spark.lent(str(work.run_id)) as lease:
+            outcome = ended(run(self._order(work, task), stop, lease.theirs))
+        trouble = lease.trouble
+        if outcome.result != "FAILED" or trouble is None:
+            return outcome
+        self._tell(work, f"{trouble.message} Its last words:\n{trouble.words}")
+        return replace(outcome, result="INTERNAL_ERROR", code=trouble.code, message=trouble.message)
+
+    def _tell(self, work: Work, text: str) -> None:
+        for name in ("stderr", "output"):
+            with (work.folder / name).open("a", encoding="utf-8") as stream:
+                stream.write(f"{text}\n")
 
     def _order(self, work: Work, task: Mapping[str, Any]) -> Order:
-        folders = paths.folders(self.state)
         payload = {
             "task": task,
             "folder": str(work.folder),
             "host": self.state.host,
             "token": self.state.token,
-            "roots": {path: path if self.mounts else str(folder) for path, folder in folders.items()},
+            "roots": {path: path if self.mounts else folder for path, folder in self._folders().items()},
         }
-        mounts = {path: str(folder) for path, folder in folders.items()} | {DISK: str(self.folder / "disk")}
+        return self._here("dbruntime.main", work.folder, work.values, json.dumps(payload))
+
+    def _spark_order(self) -> Order:
+        logs = self.state.drivers / self.cluster_id
+        logs.mkdir(mode=0o700, exist_ok=True)
+        return self._here("dbruntime.cluster", logs, {})
+
+    def _here(self, module: str, logs: Path, values: Mapping[str, str], payload: str | None = None) -> Order:
+        """Return the order to run a module of the driver, with the cluster's files where tasks see them."""
         return Order(
-            command=[str(self.environment.python), "-m", "dbruntime.main"],
-            environ=self._environment(work.values),
+            command=[str(self.environment.python), "-m", module],
+            environ=self._environment(values),
             cwd=f"{self.disk}/driver",
-            logs=str(work.folder),
-            payload=json.dumps(payload),
-            mounts=mounts if self.mounts else {},
+            logs=str(logs),
+            payload=payload,
+            mounts={**self._folders(), DISK: str(self.folder / "disk")} if self.mounts else {},
             base=str(self.folder / "root"),
             grace=_GRACE,
         )
+
+    def _folders(self) -> dict[str, str]:
+        return {path: str(folder) for path, folder in paths.folders(self.state).items()}
 
     def _environment(self, values: Mapping[str, str]) -> dict[str, str]:
         python = str(self.environment.python)
@@ -194,6 +216,7 @@ class Machine:
         with self._idle:
             self.down.set()
             self._idle.wait_for(lambda: self.busy == 0)
+        self.spark.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

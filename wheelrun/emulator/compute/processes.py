@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -36,16 +37,18 @@ class Ended:
     stopped: bool = False
 
 
-def run(order: Order, stop: Callable[[], bool]) -> Ended:
+def run(order: Order, stop: Callable[[], bool], channel: socket.socket | None = None) -> Ended:
     """Run a process until it ends; nothing that it started is left.
 
     Args:
         order: What to run.
         stop: Whether it is to be ended; it is asked ten times a second.
+        channel: A socket for the process, which is closed here.
 
     Raises:
         ClusterError: it could not be started, or its supervisor died.
     """
+    number = None if channel is None else channel.fileno()
     process = subprocess.Popen(
         python_command("wheelrun.emulator.launch.supervisor"),
         stdin=subprocess.PIPE,
@@ -53,12 +56,15 @@ def run(order: Order, stop: Callable[[], bool]) -> Ended:
         stderr=subprocess.PIPE,
         cwd="/",
         start_new_session=True,
+        pass_fds=() if number is None else (number,),
     )
+    if channel is not None:
+        channel.close()
     assert process.stdin is not None
     assert process.stdout is not None
     with process:
         with suppress(BrokenPipeError):
-            process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
+            process.stdin.write(json.dumps(asdict(order) | {"channel": number}).encode() + b"\n")
             process.stdin.flush()
         answer, stopped = _answer(process, order.grace, stop)
     if "code" not in answer:

@@ -8,14 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wheelrun.emulator.compute.runtimes import NODES, runtime_of
+from wheelrun.emulator.compute.runtimes import NODES, Node, runtime_of
 from wheelrun.errors import ConfigurationError
 from wheelrun.runtime.java import find_java, java_environment
 
 MOST_CORES = 64
 """The most threads that a cluster's Spark has, however many cores its nodes have."""
 
-SERVERLESS_CORES = 4
+SERVERLESS = Node(cores=4, memory=16384)
+"""What a serverless environment runs on."""
+
+LEAST_MEMORY = 1024
+"""MiB that a cluster's Spark has at least: what Spark has by default."""
 
 _INHERITED = re.compile(
     r"PATH|LANG|LC_\w+|TZ|USER|LOGNAME|JAVA_HOME|JDK_JAVA_OPTIONS|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|(?:https?|no|all)_proxy",
@@ -27,10 +31,26 @@ _HOST = "127.0.0.1"
 
 def cores(spec: Mapping[str, Any]) -> int:
     """Return the cores of a cluster's workers, or of its driver where it has none."""
-    node = NODES.get(spec.get("node_type_id") or "")
-    each = node.cores if node is not None else SERVERLESS_CORES
     workers = spec["autoscale"].get("min_workers") if "autoscale" in spec else spec.get("num_workers")
-    return min(each * max(workers or 0, 1), MOST_CORES)
+    return min(_node(spec).cores * max(workers or 0, 1), MOST_CORES)
+
+
+def memory(spec: Mapping[str, Any], *, here: int) -> int:
+    """Return the MiB of a cluster's Spark: half of a node's memory, and no more than a quarter of what is here.
+
+    Args:
+        spec: The cluster's specification.
+        here: The memory of this machine in MiB.
+    """
+    return max(min(_node(spec).memory // 2, here // 4), LEAST_MEMORY)
+
+
+def _node(spec: Mapping[str, Any]) -> Node:
+    return NODES.get(spec.get("node_type_id") or "", SERVERLESS)
+
+
+def _memory_here() -> int:
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20)
 
 
 def spark_conf(spec: Mapping[str, Any], conf: Mapping[str, str], *, master: str | None, disk: str) -> dict[str, str]:
@@ -39,7 +59,7 @@ def spark_conf(spec: Mapping[str, Any], conf: Mapping[str, str], *, master: str 
     Args:
         spec: The cluster's specification.
         conf: Its `spark_conf`, secrets resolved.
-        master: The master of a standalone cluster; None for Spark in the task's own process.
+        master: The master of a standalone cluster; None for Spark in one JVM.
         disk: A folder for its data.
     """
     count = cores(spec)
@@ -48,6 +68,7 @@ def spark_conf(spec: Mapping[str, Any], conf: Mapping[str, str], *, master: str 
         "spark.app.name": "Databricks Shell",
         "spark.driver.bindAddress": _HOST,
         "spark.driver.host": _HOST,
+        "spark.driver.memory": f"{memory(spec, here=_memory_here())}m",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.defaultJavaOptions": f"-Djava.io.tmpdir={Path(disk, 'tmp')}",

@@ -35,7 +35,8 @@ class Outcome:
 
     Attributes:
         result: A `RunResultState`: SUCCESS, FAILED, CANCELED; INTERNAL_ERROR for what is not the task's fault.
-        code: A termination code: SUCCESS, RUN_EXECUTION_ERROR, LIBRARY_INSTALLATION_ERROR, CLUSTER_ERROR.
+        code: A termination code: SUCCESS, RUN_EXECUTION_ERROR, LIBRARY_INSTALLATION_ERROR, CLUSTER_ERROR,
+            DRIVER_ERROR.
         message: The state's message.
         error: The exception's last line, as `get-output` gives it.
         trace: The traceback, likewise.

@@ -38,8 +38,9 @@ class Order:
         environ: Its environment, whole.
         cwd: Where it works.
         logs: The folder in which `stdout`, `stderr` and both in one, `output`, are appended to.
-        payload: What it can read from a descriptor; None if it reads nothing. Then its last two arguments are that
-            descriptor and one for its report.
+        payload: What it can read from a descriptor; None if it reads nothing. Otherwise arguments are added: that
+            descriptor, and one for its report.
+        channel: A socket's descriptor that it inherits, which is its last argument; None if there is none.
         mounts: What appears below the root, by path.
         base: An empty folder, for the mounts.
         grace: Seconds between asking it to end and killing it.
@@ -50,6 +51,7 @@ class Order:
     cwd: str
     logs: str
     payload: str | None = None
+    channel: int | None = None
     mounts: dict[str, str] = field(default_factory=dict)
     base: str = ""
     grace: float = 8.0
@@ -99,9 +101,11 @@ class _Supervised:
             return {"code": self.code, "report": report.read().decode("utf-8", "replace")}
 
     def _started(self, payload: IO[bytes], report: IO[bytes]) -> subprocess.Popen[bytes]:
-        inherited = (payload.fileno(), report.fileno())
-        return subprocess.Popen(
-            [*self.order.command, *(map(str, inherited) if self.order.payload is not None else ())],
+        inherited = [payload.fileno(), report.fileno()] if self.order.payload is not None else []
+        if self.order.channel is not None:
+            inherited.append(self.order.channel)
+        process = subprocess.Popen(
+            [*self.order.command, *map(str, inherited)],
             cwd=self.order.cwd,
             env=self.order.environ,
             stdin=subprocess.DEVNULL,
@@ -110,6 +114,9 @@ class _Supervised:
             pass_fds=inherited,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - there is one thread
         )
+        if self.order.channel is not None:
+            os.close(self.order.channel)  # the other end hears when the process has closed its own
+        return process
 
     @contextlib.contextmanager
     def _children_ends(self) -> Any:

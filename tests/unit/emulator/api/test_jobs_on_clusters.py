@@ -39,9 +39,9 @@ def test_values_from_task_to_task(emulator, workspace):
 
 GETS = """
 import sys
-from pyspark.dbutils import DBUtils
+from databricks.sdk.runtime import dbutils
 
-values = DBUtils().jobs.taskValues
+values = dbutils.jobs.taskValues
 values.set("rows", [1, 2])
 if sys.argv[1:]:
     print(values.get("a", "rows"), values.get("a", "none", default=5), values.get(taskKey="x", key="y", default=6))

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-HEAD = "from pyspark.dbutils import DBUtils\ndbutils = DBUtils()\n"
+HEAD = "from databricks.sdk.runtime import dbutils\n"
 
 
 def run(bench, code):
@@ -16,12 +16,9 @@ def run(bench, code):
     return bench.said().splitlines()
 
 
-def test_the_two_ways_to_it(bench):
-    code = """
-from databricks.sdk.runtime import dbutils as other, spark
-print(type(dbutils) is type(other), spark is not None)
-"""
-    assert run(bench, code) == ["True True"]
+def test_spark_beside_it_starts_when_it_is_used(bench):
+    assert run(bench, "from databricks.sdk.runtime import spark\nprint(spark is not None)") == ["True"]
+    assert not any(bench.state.drivers.iterdir())
 
 
 def test_files(bench):

@@ -73,8 +73,8 @@ def test_tasks_find_their_files_where_nothing_can_be_mounted(bench, monkeypatch)
     assert (bench.state.volumes / "inner" / "b.txt").read_text() == "one two"
     assert bench.said("stderr").startswith("emulator: nothing can be mounted at /Workspace")
     code = """
-        from pyspark.dbutils import DBUtils
-        fs = DBUtils().fs
+        from databricks.sdk.runtime import dbutils
+        fs = dbutils.fs
         print(fs.head("/Volumes/inner/b.txt"), fs.ls("/Volumes/inner")[0].path)
     """
     assert bench.run(cluster, code).result == "SUCCESS"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wheelrun.emulator.compute.settings import MOST_CORES, environment, spark_conf
+from wheelrun.emulator.compute.settings import MOST_CORES, environment, memory, spark_conf
 
 SPEC = {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 2}
 
@@ -32,6 +32,21 @@ def test_workers_are_cores(change, master):
 @pytest.mark.parametrize(("given", "master"), [("local[*]", "local[4]"), ("local[*, 4]", "local[4, 4]")])
 def test_the_master_of_a_single_node(given, master):
     assert conf({**SPEC, "num_workers": 0}, {"spark.master": given})["spark.master"] == master
+
+
+@pytest.mark.parametrize(
+    ("spec", "here", "found"),
+    [
+        (SPEC, 1 << 20, 15616),
+        (SPEC, 8192, 2048),
+        (SPEC, 2048, 1024),
+        ({**SPEC, "node_type_id": "m5d.large"}, 1 << 20, 4096),
+        ({}, 1 << 20, 8192),
+    ],
+    ids=["half a node", "a quarter of the machine", "what Spark has anyhow", "a small node", "serverless"],
+)
+def test_the_memory_that_all_tasks_share(spec, here, found):
+    assert memory(spec, here=here) == found
 
 
 def test_a_standalone_cluster():

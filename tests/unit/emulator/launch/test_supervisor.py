@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -67,6 +68,20 @@ def test_what_a_process_is_given_and_answers(order, tmp_path):
     assert (ended.code, ended.report, ended.stopped) == (3, "SAID", False)
     assert (tmp_path / "stdout").read_text() == f"ä True {tmp_path} \n"
     assert (tmp_path / "stdout").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_process_with_a_channel(order):
+    code = """
+        import socket, sys
+        with socket.socket(fileno=int(sys.argv[-1])) as channel:
+            channel.sendall(channel.recv(100).upper())
+    """
+    own, theirs = socket.socketpair()
+    with own:
+        own.sendall(b"hello")
+        assert run(order(code), never, theirs).code == 0
+        assert (own.recv(100), own.recv(100)) == (b"HELLO", b"")
+    assert theirs.fileno() == -1
 
 
 def test_a_later_process_appends(order, tmp_path):

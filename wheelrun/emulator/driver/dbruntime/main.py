@@ -16,23 +16,26 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .spark import Attaching
 from .task import Task, receive
 
 _HERE = str(Path(__file__).parent)
 _DBUTILS = "pyspark.dbutils"
 
 
-def main(payload: int, report: int) -> int:
+def main(payload: int, report: int, channel: int) -> int:
     """Run a task and return the exit status.
 
     Args:
         payload: The descriptor that says which.
         report: The descriptor for what `get-output` has to give.
+        channel: The descriptor of the socket at which the cluster's Spark can be had.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     task = receive(payload)
     sys.meta_path.append(_DBUtilsFinder())
+    sys.meta_path.insert(0, Attaching(channel))
     ((kind, details),) = task.task.items()
     try:
         KINDS[kind](details, task)
@@ -146,4 +149,4 @@ def _is_own(filename: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[-2:])))
+    sys.exit(main(*map(int, sys.argv[-3:])))
