@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from wheelrun.errors import ConfigurationError
 from wheelrun.runtime.layout import ArtifactRoot
 from wheelrun.runtime.masking import REFERENCE
 from wheelrun.signatures import spark_session
+
+CODE_VARIABLE = "WHEELRUN_CODE"
+"""What names a run's code to the Python processes of executors."""
 
 
 def set_environment(variables: Mapping[str, str]) -> None:
@@ -44,10 +48,12 @@ class Code:
     Attributes:
         folders: Where it is imported from.
         archives: What executors need, where it is not what is installed.
+        version: What tells it from other code.
     """
 
     folders: tuple[Path, ...]
     archives: tuple[Path, ...] = ()
+    version: str = ""
 
     @classmethod
     def of(cls, deployment: Deployment, place: ArtifactRoot, folder: Path) -> Code:
@@ -59,17 +65,14 @@ class Code:
             folder: Where it may be unpacked.
         """
         folders, archives = [], []
-        for wheel in (deployment.wheel, *deployment.also):
-            if wheel is None or wheel.name == OWN_DISTRIBUTION:
-                continue
+        wheels = [each for each in (deployment.wheel, *deployment.also) if each and each.name != OWN_DISTRIBUTION]
+        for wheel in wheels:
             with contextlib.suppress(importlib.metadata.PackageNotFoundError):
                 installed = importlib.metadata.distribution(wheel.name)
                 if installed.version.lower() == wheel.version.lower():
                     folders.append(Path(str(installed.locate_file(""))))
                     continue
-            archive = folder / f"{Path(wheel.file).stem}.zip"
-            archive.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(place.wheel(wheel.name, wheel.digest, wheel.file), archive)
+            archive = _kept(place.wheel(wheel.name, wheel.digest, wheel.file), wheel.digest)
             unpacked = folder / archive.stem
             with zipfile.ZipFile(archive) as content:
                 content.extractall(unpacked)
@@ -77,20 +80,45 @@ class Code:
             folders.append(unpacked)
             archives.append(archive)
         importlib.invalidate_caches()
-        return cls(tuple(folders), tuple(archives))
+        return cls(tuple(folders), tuple(archives), "-".join(each.digest for each in wheels))
+
+
+def _kept(wheel: Path, digest: str) -> Path:
+    """Return a copy of a wheel as Spark takes it, on the driver's disk.
+
+    It stays when the task ends: all jobs on the cluster fail if a file is gone that its context was once given.
+    """
+    folder = Path(tempfile.gettempdir(), f"wheelrun-code-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        folder = Path(tempfile.mkdtemp(prefix="wheelrun-code-"))
+    archive = folder / digest / f"{wheel.stem}.zip"
+    if not archive.exists():
+        archive.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=archive.parent, delete=False) as copy, wheel.open("rb") as source:
+            shutil.copyfileobj(source, copy)
+        Path(copy.name).replace(archive)
+    return archive
 
 
 def make_ready(conf: Mapping[str, str], code: Code) -> None:
-    """Tell a session of a running cluster what it can still be told; a cluster that was made got it when it was."""
+    """Tell a session of a running cluster what it can still be told; a cluster that was made got it when it was.
+
+    A cluster keeps the Python processes of its executors, with the modules that they have imported, for all who come
+    with the same environment: that of this run names its code.
+    """
     settings = {name: value for name, value in conf.items() if name.startswith("spark.sql.")}
-    if not (settings or (code.archives and "pyspark" in sys.modules)):  # code that has no session needs none
+    if not settings and "pyspark" not in sys.modules:  # code that has no session needs none
         return
     session = spark_session()
+    connect = ".connect." in type(session).__module__
+    if not connect:
+        session.sparkContext.environment[CODE_VARIABLE] = code.version
     for name, value in settings.items():
         if session.conf.isModifiable(name):
             session.conf.set(name, value)
     for archive in code.archives:
-        if ".connect." in type(session).__module__:
+        if connect:
             session.addArtifacts(str(archive), pyfile=True)
         else:
             session.sparkContext.addPyFile(str(archive))
