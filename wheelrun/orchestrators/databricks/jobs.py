@@ -8,7 +8,7 @@ from typing import Any
 
 from wheelrun.errors import ClusterError
 from wheelrun.orchestrators.databricks.api import Api, LostAnswerError, RefusedError
-from wheelrun.orchestrators.databricks.requests import OWN_TAG
+from wheelrun.orchestrators.databricks.config import OWN_TAG
 from wheelrun.orchestrators.databricks.state import NativeRun
 
 _JOBS = "/api/2.2/jobs"

@@ -57,6 +57,11 @@ def test_there_is_an_example_for_each_cloud_and_kind_of_compute():
         ({"clusters": {"a": NEW}, "steps": {"x": "b"}}, "steps.x names the cluster 'b', and there is a"),
         ({"clusters": {"a": NEW, "b": NEW}}, 'one has to be called "default"'),
         ({"cluster": {**NEW, "aws_attributes": {"availability": "CHEAP"}}}, "aws_attributes.availability"),
+        ({"cluster": NEW, "tags": {"wheelrun": "mine"}}, "tags that begin with 'wheelrun': call 'wheelrun' otherwise"),
+        (
+            {"cluster": NEW, "tags": {f"tag{number}": "x" for number in range(22)}},
+            "tags: dictionary should have at most 21",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_told_by_name(table, said):
