@@ -11,6 +11,7 @@ from wheelrun.orchestrators.databricks.compute import Computes, check_settings, 
 from wheelrun.orchestrators.databricks.config import Cluster, DatabricksConfig
 from wheelrun.orchestrators.databricks.orchestrator import DatabricksOrchestrator
 from wheelrun.packaging.templates import template_root
+from wheelrun.step_settings import Resources
 
 EXAMPLES = sorted(path.stem for path in (template_root() / "targets").glob("databricks-*.toml"))
 NEW = {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1}
@@ -98,6 +99,25 @@ def test_secrets_of_clusters_and_steps_are_refused_too():
     with pytest.raises(ConfigurationError, match="MY_TOKEN in step"):
         check_settings(made, computes(made), Deployment(name="x", entry="x", steps=steps))
     check_settings(made, computes(made, environment={"MY_TOKEN": "{{secrets/a/b}}", "PLAIN": "x"}))
+
+
+def test_a_token_beside_a_reference_is_refused():
+    made = config(cluster=NEW)
+    token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    with pytest.raises(ConfigurationError, match="BOTH in environment looks like a token"):
+        check_settings(made, computes(made, environment={"BOTH": f"{{{{secrets/a/b}}}} {token}"}))
+
+
+def test_a_cluster_without_a_size_is_refused_unless_a_policy_or_the_step_has_one():
+    unsized = {name: value for name, value in NEW.items() if name != "num_workers"}
+    alone = StepSpec(name="x", function="m:f")
+    sized = StepSpec(name="x", function="m:f", resources=Resources(executors=2))
+    made = config(cluster=unsized)
+    with pytest.raises(ConfigurationError, match="target 'prod': cluster 'default' has neither num_workers nor autosc"):
+        check_settings(made, computes(made), Deployment(name="x", entry="x", steps=(alone,)))
+    check_settings(made, computes(made), Deployment(name="x", entry="x", steps=(sized,)))
+    made = config(cluster={**unsized, "policy_id": "p"})
+    check_settings(made, computes(made), Deployment(name="x", entry="x", steps=(alone,)))
 
 
 def test_settings_of_a_cluster_that_is_there_are_its_own():
