@@ -366,7 +366,7 @@ def reason(error: BaseException) -> str:
 
 def unauthenticated(text: str, host: str) -> ConfigurationError:
     """Return the error of a workspace that is not named, or has no credentials; `text` is the client's own."""
-    said = text.splitlines()[0].split(". Config: ")[0] if text else "no credentials"
+    said = _without_settings(text.splitlines()[0]) if text else "no credentials"
     if "has no" in said and "profile" in said:
         return ConfigurationError(
             said.removeprefix("resolve: "), hint="name another profile, or add it: databricks configure"
@@ -376,9 +376,14 @@ def unauthenticated(text: str, host: str) -> ConfigurationError:
     return ConfigurationError(f"there are no credentials for {host}: {said}", hint=_LOG_IN)
 
 
+def _without_settings(text: str) -> str:
+    """Return what the client says without its settings, which it appends."""
+    return text.split(". Config: ", maxsplit=1)[0]
+
+
 def refusal(error: Any, status: int, host: str) -> WheelrunError:
     """Return a refusal as wheelrun tells it."""
-    said = str(error).strip() or type(error).__name__
+    said = _without_settings(str(error).strip()) or type(error).__name__
     code = str(getattr(error, "error_code", "") or "")
     if status == 401 or "invalid access token" in said.lower() or "invalid token" in said.lower():
         expired = "expired" in said.lower()
