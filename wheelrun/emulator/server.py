@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import secrets
 import socket
 import threading
@@ -89,8 +90,10 @@ def _listener(address: str, port: int) -> socket.socket:
             (address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=128
         )
     except OSError as error:
+        is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
         raise ClusterError(
-            f"port {port} of {address} cannot be served: {error.strerror}", hint="name another port, or none"
+            f"port {port} of {address} cannot be served: {error.strerror}",
+            hint="name another port, or none" if is_port else "name an address of this machine",
         ) from error
     # what it accepts inherits this: answers are sent in two pieces, and the second would wait for 40 ms
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

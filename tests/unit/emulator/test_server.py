@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound, PermissionDenied, Unauthenticated
 
@@ -23,6 +24,32 @@ def test_a_wrong_token_is_refused(emulator):
 def test_a_call_that_there_is_not(workspace):
     with pytest.raises(NotFound, match=r"No API found for 'GET /api/2.0/nothing'"):
         workspace.api_client.do("GET", "/api/2.0/nothing")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"name":' + b"[" * 100_000 + b"]" * 100_000 + b"}", b'{"name":"\\ud800"}', b'{"name":"\xff"}', b"{x", b"[1]"],
+    ids=["deep", "half a character", "no UTF-8", "no JSON", "no object"],
+)
+def test_what_is_no_json_is_refused_as_that(emulator, body):
+    found = requests.post(
+        f"{emulator.host}/api/2.2/jobs/create", body, headers={"Authorization": f"Bearer {emulator.token}"}, timeout=30
+    )
+    assert (found.status_code, found.json()["error_code"]) == (400, "MALFORMED_REQUEST")
+
+
+def test_a_defect_is_told_in_the_shape_of_an_error(emulator, monkeypatch):
+    monkeypatch.setattr("wheelrun.emulator.engine.jobbook.JobBook.jobs", lambda *_, **__: 1 / 0)
+    found = requests.get(
+        f"{emulator.host}/api/2.2/jobs/list", headers={"Authorization": f"Bearer {emulator.token}"}, timeout=30
+    )
+    assert (found.status_code, found.json()["error_code"]) == (500, "INTERNAL_ERROR")
+
+
+def test_an_address_that_there_is_not(tmp_path):
+    with pytest.raises(ClusterError, match=r"nowhere\.invalid") as error, running(tmp_path, address="nowhere.invalid"):
+        pass
+    assert error.value.hint == "name an address of this machine"
 
 
 def test_a_port_that_is_taken(tmp_path):
