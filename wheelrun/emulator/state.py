@@ -15,6 +15,9 @@ from typing import Any
 USER = "emulator@wheelrun.local"
 """Who the holder of the token is."""
 
+WORKSPACE_ID = "1"
+"""The id of the workspace."""
+
 _LAST = 2**63 - 1
 _PAGE = "SELECT document FROM objects WHERE kind = ? AND number > ? AND number < ? ORDER BY number LIMIT ?"
 _PAGE_BACKWARDS = _PAGE.replace("BY number", "BY number DESC")

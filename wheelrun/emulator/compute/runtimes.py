@@ -153,6 +153,7 @@ def node_types() -> list[dict[str, object]]:
         {
             "node_type_id": name,
             "instance_type_id": name,
+            "node_instance_type": {"instance_type_id": name, "local_disks": 1, "local_disk_size_gb": 100},
             "description": name,
             "category": "General Purpose",
             "memory_mb": node.memory,
