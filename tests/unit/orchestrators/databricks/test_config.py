@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from wheelrun.config import Stack, load_settings, resolve_stack, validate
 from wheelrun.deployment import Deployment, StepSpec
+from wheelrun.emulator.compute.runtimes import NODES, runtime_of
 from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators.databricks.compute import Computes, check_settings, request_of
 from wheelrun.orchestrators.databricks.config import Cluster, DatabricksConfig
@@ -32,6 +35,15 @@ def test_the_examples_are_targets(example, tmp_path):
     assert stack.orchestrator == "databricks"
     for cluster in made.compute.values():
         assert request_of(cluster)["spark_version"]
+
+
+@pytest.mark.parametrize("text", [*EXAMPLES, "README"])
+def test_the_emulator_has_the_runtimes_and_nodes_of_the_examples(text):
+    root = template_root()
+    path = root.parent / "README.md" if text == "README" else root / "targets" / f"{text}.toml"
+    for runtime in re.findall(r'^spark_version = "(.+?)"', path.read_text(), re.MULTILINE):
+        assert runtime_of(runtime)
+    assert set(re.findall(r'^node_type_id = "(.+?)"', path.read_text(), re.MULTILINE)) <= set(NODES)
 
 
 def test_there_is_an_example_for_each_cloud_and_kind_of_compute():
