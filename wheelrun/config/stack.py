@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
+_OFFERED_BY = {"emulator": "emulator", "cluster": "cluster", "connect": "cluster"}
+"""A target that is there while something on this machine is up -> the command that starts that."""
+
 _PASSWORD = re.compile(r"[\w+.-]+://[^/@:]*:[^/]+@")
 
 
@@ -99,7 +102,9 @@ def resolve_stack(
     if table is None:
         raise ConfigurationError(
             f"there is no target {name!r}{did_you_mean(name, settings.targets)}",
-            hint=f"known targets: {', '.join(sorted(settings.targets))}; add one as a table [targets.{name}]",
+            hint=f"it is there while that is up; to start it: wheelrun {_OFFERED_BY[name]} up"
+            if name in _OFFERED_BY
+            else f"known targets: {', '.join(sorted(settings.targets))}; add one as a table [targets.{name}]",
         )
     given = merge_targets(*_from_environ(environ), target_table(said, "flag", Path()))
     defaults = settings.defaults

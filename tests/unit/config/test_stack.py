@@ -242,6 +242,15 @@ def test_a_long_value_is_cut():
     assert len(caught.value.message) < 200
 
 
+@pytest.mark.parametrize(
+    ("name", "command"), [("emulator", "emulator"), ("cluster", "cluster"), ("connect", "cluster")]
+)
+def test_a_target_that_is_offered_by_what_is_not_up_says_how_to_start_it(tmp_path, environ, name, command):
+    with pytest.raises(ConfigurationError, match=f"there is no target '{name}'") as caught:
+        resolve_stack(settings(tmp_path, environ), name, environ=environ)
+    assert caught.value.hint == f"it is there while that is up; to start it: wheelrun {command} up"
+
+
 @pytest.mark.parametrize("root", ["s3://key:word@bucket/folder", "sftp://me:@word@host/x", "https://:word@host/x"])
 def test_a_password_in_an_artifact_root_is_refused_before_it_is_stored(tmp_path, environ, root):
     loaded = settings(tmp_path, environ, LAYERS)
