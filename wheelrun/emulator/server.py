@@ -47,14 +47,15 @@ def running(
         The state: its `host` and `token` are what a client needs. It is ready to serve.
 
     Raises:
-        ClusterError: the port is taken.
+        ClusterError: the port is taken, or the state is broken.
     """
     listener = _listener(address, port)
-    state = State(
-        folder=folder,
-        host=f"http://{_name(address)}:{listener.getsockname()[1]}",
-        token=token or f"dapi{secrets.token_hex(16)}",
-    )
+    host = f"http://{_name(address)}:{listener.getsockname()[1]}"
+    try:
+        state = State(folder=folder, host=host, token=token or f"dapi{secrets.token_hex(16)}")
+    except ClusterError:
+        listener.close()
+        raise
     compute = compute_class(state, spark_master=spark_master)
     engine = Engine(state, compute)
     emulator = Emulator(state=state, compute=compute, engine=engine)

@@ -59,6 +59,16 @@ def test_a_port_that_is_taken(tmp_path):
             pass
 
 
+def test_a_state_that_is_broken(tmp_path):
+    (tmp_path / "state.db").write_bytes(b"no database" * 1000)
+    with (
+        pytest.raises(ClusterError, match=r"state\.db cannot be read: file is not a database") as error,
+        running(tmp_path),
+    ):
+        pass
+    assert error.value.hint == "wheelrun emulator up --fresh begins anew"
+
+
 def test_what_it_remembers_outlives_it(tmp_path):
     with running(tmp_path / "state", token="t") as state:
         state.put("thing", "1", {"a": 1})
