@@ -144,6 +144,8 @@ def test_no_credentials_are_told(emulator, monkeypatch):
     monkeypatch.delenv("DATABRICKS_HOST")
     with pytest.raises(ConfigurationError, match="no Databricks workspace is named"):
         api.connect()
+    with pytest.raises(ConfigurationError, match="profile 'nope' names no Databricks workspace"):
+        api.connect(profile="nope")
 
 
 def test_a_server_that_is_not_there_is_told_soon(monkeypatch):
