@@ -23,6 +23,7 @@ import importlib.util
 import json
 import os
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -184,6 +185,9 @@ class DatabricksEmulator:
             count: How often it happens; None for ever.
             probability: Of how many calls, from 0 to 1.
             seed: What the dice begin with.
+
+        Raises:
+            ValueError: that is no fault.
         """
         fault = {
             "path": path,
@@ -220,8 +224,12 @@ class DatabricksEmulator:
             headers={"Authorization": f"Bearer {self.token}"},
             method=method,
         )
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as response:
-            return json.load(response)
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ValueError(json.load(error)["message"]) from None
 
 
 class LocalRuns:

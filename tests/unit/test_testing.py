@@ -274,6 +274,11 @@ def test_faults(databricks_emulator):
     assert [call["status"] for call in databricks_emulator.requests()] == [None, 200]
 
 
+def test_a_fault_that_is_none(databricks_emulator):
+    with pytest.raises(ValueError, match="status must be 400 to 599"):
+        databricks_emulator.fault(ME, status=200)
+
+
 def test_the_service_principal(databricks_emulator, monkeypatch):
     monkeypatch.delenv("DATABRICKS_TOKEN")
     emulator = databricks_emulator
@@ -294,7 +299,7 @@ def test_a_schedule(databricks_emulator):
 def test_the_emulator(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "of somebody")
     pytester.makepyfile(EMULATED)
-    run(pytester).assert_outcomes(passed=6)
+    run(pytester).assert_outcomes(passed=7)
 
 
 def test_the_emulator_skips_without_what_it_needs(pytester: pytest.Pytester) -> None:

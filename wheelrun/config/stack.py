@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from wheelrun.config import remotes
 from wheelrun.config.masters import is_here, settings_of
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     Model = TypeVar("Model", bound=pydantic.BaseModel)
 
+
+_OFFERED_BY = {"emulator": "emulator", "cluster": "cluster", "connect": "cluster"}
+"""A target that is there while something on this machine is up -> the command that starts that."""
 
 _PASSWORD = re.compile(r"[\w+.-]+://[^/@:]*:[^/]+@")
 
@@ -99,7 +102,9 @@ def resolve_stack(
     if table is None:
         raise ConfigurationError(
             f"there is no target {name!r}{did_you_mean(name, settings.targets)}",
-            hint=f"known targets: {', '.join(sorted(settings.targets))}; add one as a table [targets.{name}]",
+            hint=f"it is there while that is up; to start it: wheelrun {_OFFERED_BY[name]} up"
+            if name in _OFFERED_BY
+            else f"known targets: {', '.join(sorted(settings.targets))}; add one as a table [targets.{name}]",
         )
     given = merge_targets(*_from_environ(environ), target_table(said, "flag", Path()))
     defaults = settings.defaults
@@ -164,10 +169,31 @@ def validate(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
     except pydantic.ValidationError as error:
         lines = []
         for problem in error.errors(include_url=False):
-            key = ".".join(str(part) for part in problem["loc"]) or "the table"
+            *above, last = problem["loc"] or ("",)
+            if problem["type"] == "extra_forbidden":
+                path = "".join(f"{part}." for part in above)
+                names = [f"{path}{name}" for name in _model_at(model, above).model_fields]
+                raise unknown_key(f"{path}{last}", where, names) from None
+            key = ".".join(str(part) for part in problem["loc"])
+            said = "" if isinstance(problem["input"], Mapping) else f" = {echo(key, problem['input'])}"
             text = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{key} = {echo(key, problem['input'])}: {text[:1].lower()}{text[1:]}")
+            lines.append(f"{key}{said}: {text[:1].lower()}{text[1:]}".removeprefix(": "))
         raise ConfigurationError(f"{where}: {'; '.join(lines)}") from None
+
+
+def _model_at(model: type[pydantic.BaseModel], place: Iterable[object]) -> type[pydantic.BaseModel]:
+    """Return the model of the table that stands at a place below a model's."""
+    for part in place:
+        field = model.model_fields.get(str(part))
+        model = next(_models(field.annotation), model) if field else model  # else a name or number of one of several
+    return model
+
+
+def _models(annotation: object) -> Iterator[type[pydantic.BaseModel]]:
+    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
 
 
 def _from_environ(environ: Mapping[str, str]) -> Iterator[TargetTable]:

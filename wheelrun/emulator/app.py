@@ -52,7 +52,7 @@ def create_app(emulator: Emulator) -> Starlette:
             Middleware(Faulty, faults=emulator.faults, connections=emulator.connections),
             Middleware(Authenticated, state=emulator.state),
         ],
-        exception_handlers={ApiError: _refused, HTTPException: _not_found},
+        exception_handlers={ApiError: _refused, HTTPException: _not_found, Exception: _failed},
     )
 
 
@@ -60,6 +60,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, ApiError)
     return answer(error)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    del request  # the server writes the trace into its log
+    return answer(ApiError("INTERNAL_ERROR", f"The emulator failed: {type(error).__name__}: {error}"))
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -109,6 +109,10 @@ def _plain(hint: Any, value: Any, place: str) -> Any:
                 raise _other(hint, value, place) from None
         if isinstance(value, bool) or not isinstance(value, _NUMBERS[hint]):
             raise _other(hint, value, place)
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ApiError(
+                "MALFORMED_REQUEST", f"Could not parse request object: {place} must be an integer of 64 bits"
+            )
         return value
     return _is(str, value, place) if hint is str else value
 
@@ -119,7 +123,14 @@ def _is(kind: type, value: Any, place: str) -> Any:
     return value
 
 
-_NAMES = {bool: "a boolean", dict: "an object", float: "a number", int: "an integer", list: "a list"}
+_NAMES = {
+    bool: "a boolean",
+    dict: "an object",
+    float: "a number",
+    int: "an integer",
+    list: "a list",
+    type(None): "null",
+}
 
 
 def _other(kind: type, value: Any, place: str) -> ApiError:

@@ -121,7 +121,7 @@ def _refresh(*runs: Told) -> int:
 def _state(told: Told) -> dict[str, str]:
     state = told["state"]
     life = state["life_cycle_state"]
-    word = state.get("result_state", life) if life == "TERMINATED" else life
+    word = state.get("result_state", life) if life in {"TERMINATED", "INTERNAL_ERROR"} else life
     return {"word": word, "kind": _KINDS.get(word, "idle"), "message": state.get("state_message", "")}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import secrets
 import socket
 import threading
@@ -46,14 +47,15 @@ def running(
         The state: its `host` and `token` are what a client needs. It is ready to serve.
 
     Raises:
-        ClusterError: the port is taken.
+        ClusterError: the port is taken, or the state is broken.
     """
     listener = _listener(address, port)
-    state = State(
-        folder=folder,
-        host=f"http://{_name(address)}:{listener.getsockname()[1]}",
-        token=token or f"dapi{secrets.token_hex(16)}",
-    )
+    host = f"http://{_name(address)}:{listener.getsockname()[1]}"
+    try:
+        state = State(folder=folder, host=host, token=token or f"dapi{secrets.token_hex(16)}")
+    except ClusterError:
+        listener.close()
+        raise
     compute = compute_class(state, spark_master=spark_master)
     engine = Engine(state, compute)
     emulator = Emulator(state=state, compute=compute, engine=engine)
@@ -89,8 +91,10 @@ def _listener(address: str, port: int) -> socket.socket:
             (address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=128
         )
     except OSError as error:
+        is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
         raise ClusterError(
-            f"port {port} of {address} cannot be served: {error.strerror}", hint="name another port, or none"
+            f"port {port} of {address} cannot be served: {error.strerror}",
+            hint="name another port, or none" if is_port else "name an address of this machine",
         ) from error
     # what it accepts inherits this: answers are sent in two pieces, and the second would wait for 40 ms
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

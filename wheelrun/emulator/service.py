@@ -80,7 +80,9 @@ async def given(request: Request) -> dict[str, Any]:
         return fields
     try:
         document = json.loads(body)
-    except ValueError as error:
+        if b"\\u" in body:
+            json.dumps(document, ensure_ascii=False).encode()  # half of a character cannot be stored
+    except (ValueError, RecursionError) as error:
         raise ApiError("MALFORMED_REQUEST", f"Could not parse request object: {error}") from error
     if not isinstance(document, dict):
         raise ApiError("MALFORMED_REQUEST", "Could not parse request object: expected an object")

@@ -12,8 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wheelrun.errors import ClusterError
+
 USER = "emulator@wheelrun.local"
 """Who the holder of the token is."""
+
+WORKSPACE_ID = "1"
+"""The id of the workspace."""
 
 _LAST = 2**63 - 1
 _PAGE = "SELECT document FROM objects WHERE kind = ? AND number > ? AND number < ? ORDER BY number LIMIT ?"
@@ -44,6 +49,15 @@ class State:
         path = self.folder / "state.db"
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise ClusterError(
+                f"{path} cannot be read: {error}", hint="wheelrun emulator up --fresh begins anew"
+            ) from error
+
+    def _open(self) -> None:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.execute(

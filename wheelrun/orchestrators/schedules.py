@@ -13,8 +13,11 @@ from wheelrun.deployment import Deployment
 from wheelrun.errors import ConfigurationError, nearest
 
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("day of the week", 0, 7))
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
+_DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _NAMES: Mapping[str, Mapping[str, int]] = {
     "month": {name: number for number, name in enumerate(_MONTHS, 1)},
     "day of the week": {name: number for number, name in enumerate(_DAYS)},
@@ -29,6 +32,10 @@ _WORDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+_EXAMPLES = {"month": ", jan-mar", "day of the week": ", mon-fri"}
+_HERE_ONLY = frozenset({"Factory", "localtime"})
+"""What is no time zone on another machine."""
+
 _PIECE = re.compile(r"(\*|[A-Za-z0-9]+(?:-[A-Za-z0-9]+)?)(?:/(\d+))?")
 
 
@@ -80,7 +87,7 @@ class Schedule:
     paused: bool = False
 
     def __post_init__(self) -> None:
-        if self.timezone not in (known := zoneinfo.available_timezones()):
+        if self.timezone not in (known := zoneinfo.available_timezones() - _HERE_ONLY):
             near = nearest(self.timezone, known)
             raise ConfigurationError(
                 f"there is no time zone {self.timezone!r}",
@@ -182,13 +189,16 @@ def _read(word: str, name: str, least: int, most: int, *, whole: str) -> tuple[i
 
 
 def _value(text: str, name: str, least: int, most: int, whole: str) -> int:
-    value = _NAMES.get(name, {}).get(text.lower()[:3] if text.isalpha() else "")
-    if value is None and text.isdecimal():
-        value = int(text)
+    named = [number for word, number in _NAMES.get(name, {}).items() if len(text) > 2 and word.startswith(text.lower())]
+    value = named[0] if named else int(text) if text.isdecimal() else None
     if value is None or not least <= value <= most:
         raise _unfit(whole, text, name)
     return value
 
 
 def _unfit(whole: str, piece: str, name: str) -> ConfigurationError:
-    return ConfigurationError(f"cron {whole!r}: {piece!r} is no {name}")
+    least, most = next((least, most) for field, least, most in _FIELDS if field == name)
+    return ConfigurationError(
+        f"cron {whole!r}: {piece!r} is no {name}",
+        hint=f"the {name} is {least} to {most}, and spans begin with the lower one: 1-5, */2{_EXAMPLES.get(name, '')}",
+    )

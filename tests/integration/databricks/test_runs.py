@@ -185,10 +185,9 @@ def test_a_wheel_for_another_python_is_told_before_anything_is_recorded(client):
 
 
 def test_a_cluster_that_cannot_be_is_told_once(client):
+    cluster = {"spark_version": "1.0.x-scala2.12", "node_type_id": "x", "num_workers": 1}
     with pytest.raises(ClusterError) as error:
-        client.submit(
-            "jobs:add", target="new", options={"cluster": {"spark_version": "1.0.x-scala2.12", "node_type_id": "x"}}
-        )
+        client.submit("jobs:add", target="new", options={"cluster": cluster})
     assert "1.0.x-scala2.12" in error.value.message
     assert "wheelrun doctor -t new" in error.value.hint
     (run,) = client.runs()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -192,6 +193,38 @@ def test_validate_names_key_value_and_what_was_expected(table, message):
     assert caught.value.__context__ is None or caught.value.__suppress_context__  # pydantic's holds the input
 
 
+class Inner(pydantic.BaseModel, extra="forbid"):
+    cores: int = 1
+
+
+class Outer(pydantic.BaseModel, extra="forbid"):
+    one: Inner | None = None
+    many: Mapping[str, Inner] = {}
+    row: tuple[Inner, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _some(self):
+        if self.one is None and not self.many and not self.row:
+            raise ValueError("one of them is needed")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({}, "here: one of them is needed"),
+        ({"one": 3}, "here: one = 3: input should be a valid dictionary"),
+        ({"one": {"core": 1}}, "here: unknown key 'one.core'; did you mean 'one.cores'?"),
+        ({"many": {"a": {"core": 1}}}, "here: unknown key 'many.a.core'; did you mean 'many.a.cores'?"),
+        ({"row": [{"core": 1}]}, "here: unknown key 'row.0.core'; did you mean 'row.0.cores'?"),
+    ],
+)
+def test_validate_names_what_is_wrong_in_tables_in_tables(table, message):
+    with pytest.raises(ConfigurationError) as caught:
+        validate(Outer, table, "here")
+    assert caught.value.message.startswith(message)
+
+
 def test_a_credential_is_never_echoed_whole():
     token = "".join(random.Random(1).choices("abcdef0123456789", k=36))
 
@@ -207,6 +240,15 @@ def test_a_long_value_is_cut():
     with pytest.raises(ConfigurationError) as caught:
         validate(Config, {"workers": "many words " * 50}, "here")
     assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("emulator", "emulator"), ("cluster", "cluster"), ("connect", "cluster")]
+)
+def test_a_target_that_is_offered_by_what_is_not_up_says_how_to_start_it(tmp_path, environ, name, command):
+    with pytest.raises(ConfigurationError, match=f"there is no target '{name}'") as caught:
+        resolve_stack(settings(tmp_path, environ), name, environ=environ)
+    assert caught.value.hint == f"it is there while that is up; to start it: wheelrun {command} up"
 
 
 @pytest.mark.parametrize("root", ["s3://key:word@bucket/folder", "sftp://me:@word@host/x", "https://:word@host/x"])

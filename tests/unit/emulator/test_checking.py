@@ -50,6 +50,8 @@ def test_nothing_counts_as_not_given():
         ({"tasks": {}}, "tasks must be a list, not an object"),
         ({"timeout_seconds": "x"}, "timeout_seconds must be an integer, not a string"),
         ({"timeout_seconds": True}, "timeout_seconds must be an integer, not a boolean"),
+        ({"timeout_seconds": 2**63}, "timeout_seconds must be an integer of 64 bits"),
+        ({"tasks": [None]}, "tasks[0] must be an object, not null"),
         ({"run_name": 5}, "run_name must be a string, not an integer"),
         ({"tasks": [{"task_key": "a", "run_if": "NOW"}]}, "tasks[0].run_if: 'NOW' is not one of ALL_DONE, "),
         (

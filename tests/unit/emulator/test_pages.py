@@ -110,6 +110,12 @@ def test_a_page_of_a_run_goes_on_only_while_it_does():
     assert 'http-equiv="refresh"' in pages.runs_page([run(), run("QUEUED", None)], [])
 
 
+def test_a_run_whose_code_failed_is_told_as_failed():
+    told = run("INTERNAL_ERROR", "FAILED")
+    assert "FAILED" in pages.run_page(told)
+    assert "INTERNAL_ERROR" not in pages.run_page(told)
+
+
 def test_the_graph_shows_the_last_attempt_and_leads_to_it():
     told = run(
         tasks=[

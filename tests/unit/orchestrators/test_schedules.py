@@ -36,6 +36,8 @@ def test_fields_are_read(text, fields):
         ("0 0 * 13 *", "'13' is no month"),
         ("0 0 * * 8", "'8' is no day of the week"),
         ("0 0 * foo *", "'foo' is no month"),
+        ("0 0 * * monkey", "'monkey' is no day of the week"),
+        ("0 0 * marvel *", "'marvel' is no month"),
         ("0 5-3 * * *", "'5-3' is no hour"),
         ("*/0 * * * *", r"'\*/0' is no minute"),
         ("0 0 L * *", "'L' is no day of the month"),
@@ -47,6 +49,21 @@ def test_fields_are_read(text, fields):
 def test_what_is_no_cron_is_told(text, said):
     with pytest.raises(ConfigurationError, match=said):
         Cron.parse(text)
+
+
+def test_what_a_field_can_be_is_told():
+    with pytest.raises(ConfigurationError) as error:
+        Cron.parse("0 0 * * 6-0")
+    assert error.value.hint == "the day of the week is 0 to 7, and spans begin with the lower one: 1-5, */2, mon-fri"
+    with pytest.raises(ConfigurationError) as error:
+        Cron.parse("60 * * * *")
+    assert error.value.hint == "the minute is 0 to 59, and spans begin with the lower one: 1-5, */2"
+
+
+@pytest.mark.parametrize("zone", ["Factory", "localtime"])
+def test_a_time_zone_that_is_none_elsewhere_is_refused(zone):
+    with pytest.raises(ConfigurationError, match="there is no time zone"):
+        Schedule(cron=Cron.parse("@daily"), timezone=zone)
 
 
 def test_a_time_zone_is_one_that_there_is():

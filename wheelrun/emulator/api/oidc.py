@@ -11,8 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from wheelrun.emulator.identities import OAUTH_LIFETIME, access_token, service_principal
 from wheelrun.emulator.service import Emulator
-
-WORKSPACE_ID = "1"
+from wheelrun.emulator.state import WORKSPACE_ID
 
 
 def routes(emulator: Emulator) -> list[BaseRoute]:

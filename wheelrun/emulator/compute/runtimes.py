@@ -103,10 +103,11 @@ def difference(runtime: Runtime) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A type of node: its cores and its memory in MiB."""
+    """A type of node: its cores, its memory in MiB, and its GPUs, of which there are none here."""
 
     cores: int
     memory: int
+    gpus: int = 0
 
 
 NODES = {
@@ -127,6 +128,7 @@ NODES = {
     "i3.4xlarge": Node(cores=16, memory=124928),
     "rd-fleet.xlarge": Node(cores=4, memory=32768),
     "md-fleet.xlarge": Node(cores=4, memory=16384),
+    "g5.xlarge": Node(cores=4, memory=16384, gpus=1),
     # Azure
     "Standard_DS3_v2": Node(cores=4, memory=14336),
     "Standard_DS4_v2": Node(cores=8, memory=28672),
@@ -136,10 +138,12 @@ NODES = {
     "Standard_E4ds_v5": Node(cores=4, memory=32768),
     "Standard_F4s": Node(cores=4, memory=8192),
     "Standard_L4s": Node(cores=4, memory=32768),
+    "Standard_NC6s_v3": Node(cores=6, memory=114688, gpus=1),
     # GCP
     "n1-standard-4": Node(cores=4, memory=15360),
     "n2-standard-4": Node(cores=4, memory=16384),
     "n2-highmem-4": Node(cores=4, memory=32768),
+    "n2-highmem-8": Node(cores=8, memory=65536),
     "n2d-standard-4": Node(cores=4, memory=16384),
     "e2-standard-4": Node(cores=4, memory=16384),
     "e2-highmem-4": Node(cores=4, memory=32768),
@@ -153,11 +157,12 @@ def node_types() -> list[dict[str, object]]:
         {
             "node_type_id": name,
             "instance_type_id": name,
+            "node_instance_type": {"instance_type_id": name, "local_disks": 1, "local_disk_size_gb": 100},
             "description": name,
             "category": "General Purpose",
             "memory_mb": node.memory,
             "num_cores": float(node.cores),
-            "num_gpus": 0,
+            "num_gpus": node.gpus,
             "is_deprecated": False,
             "is_io_cache_enabled": True,
             "photon_driver_capable": True,

@@ -22,6 +22,8 @@ LONGEST_KEY = 100
 LONGEST_TOKEN = 64
 LONGEST_NAME = 4096  # bytes
 LONGEST_DESCRIPTION = 27700  # characters
+LARGEST_NUMBER = 2**31 - 1
+ENVIRONMENT_VERSIONS = frozenset({"1", "2", "3", "4", "5"})
 LARGEST_PARAMETERS = 10_000  # bytes of JSON
 
 _KEY = re.compile(r"[\w-]+", re.ASCII)
@@ -54,7 +56,16 @@ def check_job(settings: Mapping[str, Any], compute: Computing, check_other: Call
     _check_unique("job cluster key", (item["job_cluster_key"] for item in clusters))
     for item in clusters:
         compute.check_cluster_spec(item["new_cluster"])
-    _check_unique("environment key", (item["environment_key"] for item in settings.get("environments", ())))
+    environments = settings.get("environments", ())
+    _check_unique("environment key", (item["environment_key"] for item in environments))
+    for item in environments:
+        spec = item.get("spec", {})
+        version = spec.get("environment_version") or spec.get("client")
+        if version and version not in ENVIRONMENT_VERSIONS:
+            known = ", ".join(sorted(ENVIRONMENT_VERSIONS))
+            _refuse(
+                f"Environment '{item['environment_key']}': there is no environment version {version}; known: {known}."
+            )
     _check_unique("job parameter", (item["name"] for item in settings.get("parameters", ())), _PARAMETER)
     tasks = settings.get("tasks", ())
     if len(tasks) > MOST_TASKS:
@@ -105,8 +116,8 @@ def _check_numbers(settings: Mapping[str, Any]) -> None:
         _refuse(f"A job has at most {MOST_TAGS} tags, not {len(settings['tags'])}.")
     if not 0 <= settings.get("max_concurrent_runs", 1) <= MOST_CONCURRENT:
         _refuse(f"max_concurrent_runs must be between 0 and {MOST_CONCURRENT}.")
-    if settings.get("timeout_seconds", 0) < 0:
-        _refuse("timeout_seconds must not be negative.")
+    if not 0 <= settings.get("timeout_seconds", 0) <= LARGEST_NUMBER:
+        _refuse(f"timeout_seconds must be between 0 and {LARGEST_NUMBER}.")
 
 
 def _check_when(settings: Mapping[str, Any]) -> None:
@@ -165,8 +176,8 @@ def _check_task(
     if task.get("max_retries", 0) < -1:
         _refuse(f"Task '{key}': max_retries must be -1 or more.")
     for name in ("timeout_seconds", "min_retry_interval_millis"):
-        if task.get(name, 0) < 0:
-            _refuse(f"Task '{key}': {name} must not be negative.")
+        if not 0 <= task.get(name, 0) <= LARGEST_NUMBER:
+            _refuse(f"Task '{key}': {name} must be between 0 and {LARGEST_NUMBER}.")
     if nested and ("depends_on" in task or "for_each_task" in task):
         _refuse(f"Task '{key}': the task of a for-each task depends on nothing, and is no for-each task.")
     _check_compute(task, settings, compute)

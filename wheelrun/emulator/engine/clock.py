@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 
 from wheelrun.emulator.state import State
 
 _KIND = "clock"
+_END = datetime(9999, 12, 31, tzinfo=timezone.utc).timestamp()
 
 
 class Clock:
@@ -40,11 +42,13 @@ class Clock:
         """Set the clock forward; return the new time.
 
         Raises:
-            ValueError: the number of seconds is negative.
+            ValueError: the number of seconds is negative, or leads out of the calendar.
         """
         if seconds < 0:
             raise ValueError("the clock moves forward only")
         with self._moved:
+            if not self._wall() + self._ahead + seconds < _END:
+                raise ValueError("the clock ends with the year 9999")
             self._ahead += seconds
             self._state.put(_KIND, "ahead", {"seconds": self._ahead})
             self._moved.notify_all()

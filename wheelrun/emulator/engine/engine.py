@@ -21,7 +21,7 @@ from wheelrun.emulator.engine.orders import Order
 from wheelrun.emulator.engine.records import Attempt, JobRun, Records
 from wheelrun.emulator.engine.schedules import Schedules
 from wheelrun.emulator.errors import ApiError
-from wheelrun.emulator.state import State
+from wheelrun.emulator.state import WORKSPACE_ID, State
 
 _DEEPEST = 10
 
@@ -54,7 +54,7 @@ class Engine:
             clock=self.clock,
             pool=self._pool,
             jobs=self,
-            workspace={"id": "0", "url": state.host},
+            workspace={"id": WORKSPACE_ID, "url": state.host},
         )
         self.lock = threading.RLock()
         self._active: dict[int, Conductor] = {}

@@ -60,7 +60,12 @@ def holds(condition: Mapping[str, Any]) -> bool:
     """
     left, right = condition["left"], condition["right"]
     if condition["op"] in _NUMERIC:
-        return bool(_NUMERIC[condition["op"]](float(left), float(right)))
+        try:
+            return bool(_NUMERIC[condition["op"]](float(left), float(right)))
+        except ValueError:
+            raise ValueError(
+                f"The condition compares {left!r} with {right!r} as numbers, which they are not."
+            ) from None
     return (left == right) is (condition["op"] == "EQUAL_TO")
 
 

@@ -12,6 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from croniter import CroniterBadDateError, CroniterError, croniter
 
 _FIELDS = ("second", "minute", "hour", "day of month", "month", "day of week", "year")
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_WORDS = frozenset({*_DAYS, *_MONTHS, *(f"{day}L" for day in _DAYS), "L", "W", "LW"})
 _NEVER = timedelta(days=366 * 8)
 _NEAREST_LAST = re.compile(r"L(?:-(\d{1,2}))?(W)?")
 _NUMBER = re.compile(r"(?<![#/\w])\d+")
@@ -54,17 +57,21 @@ class Schedule:
 
     def after(self, moment: float) -> float | None:
         """Return when it fires first after a moment, in seconds since the epoch; None if it never does any more."""
-        start = datetime.fromtimestamp(moment, tz=self._zone)
+        start = datetime.fromtimestamp(moment, tz=self._zone).replace(tzinfo=None)
         while True:
             try:
                 found = croniter(self._cron, start, second_at_beginning=True).get_next(datetime)
             except CroniterBadDateError:
                 return None
             if self._day(found):
-                return float(found.timestamp())
+                return self._moment(found)
             if found - start > _NEVER:
                 return None
             start = found.replace(hour=23, minute=59, second=59)
+
+    def _moment(self, wall: datetime) -> float:
+        """Return when a clock on the wall shows a time: the second time of two; past the hour if it is left out."""
+        return max(wall.replace(tzinfo=self._zone, fold=fold).timestamp() for fold in (0, 1))
 
 
 def _translated(expression: str) -> tuple[str, Callable[[datetime], bool]]:
@@ -84,6 +91,9 @@ def _translated(expression: str) -> tuple[str, Callable[[datetime], bool]]:
             raise QuartzError(
                 f"Invalid quartz_cron_expression: '{expression}': '?' cannot stand for the {_FIELDS[index]}."
             )
+    for word in re.findall(r"[A-Z]+", " ".join(fields)):
+        if word not in _WORDS:
+            raise QuartzError(f"Invalid quartz_cron_expression: '{expression}': '{word}' is none of its words.")
     fields[5] = _days_of_week(fields[5], expression)
     found = _NEAREST_LAST.fullmatch(fields[3])
     if found is None or found[0] == "L":
@@ -104,8 +114,7 @@ def _days_of_week(text: str, expression: str) -> str:
 
 
 def _day_number(name: str) -> str:
-    names = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-    return str(names.index(name)) if name in names else name
+    return str(_DAYS.index(name)) if name in _DAYS else name
 
 
 def _counted_from_last(days: int, *, weekday: bool) -> Callable[[datetime], bool]:

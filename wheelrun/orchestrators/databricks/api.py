@@ -337,9 +337,9 @@ def _connected(host: str, profile: str, token: str, credentials: tuple[tuple[str
             product_version=__version__,
         )
     except ValueError as error:
-        raise unauthenticated(str(error), host) from error
+        raise unauthenticated(str(error), host, profile) from error
     if not config.host:
-        raise ConfigurationError("no Databricks workspace is named", hint=_LOG_IN)
+        raise unauthenticated("", "", profile)
     return Api(host=address(config.host), client=WorkspaceClient(config=config))
 
 
@@ -364,21 +364,29 @@ def reason(error: BaseException) -> str:
     return str(error)[:300] or type(error).__name__
 
 
-def unauthenticated(text: str, host: str) -> ConfigurationError:
+def unauthenticated(text: str, host: str, profile: str = "") -> ConfigurationError:
     """Return the error of a workspace that is not named, or has no credentials; `text` is the client's own."""
-    said = text.splitlines()[0].split(". Config: ")[0] if text else "no credentials"
+    said = _without_settings(text.splitlines()[0]) if text else "no credentials"
     if "has no" in said and "profile" in said:
         return ConfigurationError(
             said.removeprefix("resolve: "), hint="name another profile, or add it: databricks configure"
         )
     if not host:
-        return ConfigurationError("no Databricks workspace is named", hint=_LOG_IN)
+        nameless = (
+            f"profile {profile!r} names no Databricks workspace" if profile else "no Databricks workspace is named"
+        )
+        return ConfigurationError(nameless, hint=_LOG_IN)
     return ConfigurationError(f"there are no credentials for {host}: {said}", hint=_LOG_IN)
+
+
+def _without_settings(text: str) -> str:
+    """Return what the client says without its settings, which it appends."""
+    return text.split(". Config: ", maxsplit=1)[0]
 
 
 def refusal(error: Any, status: int, host: str) -> WheelrunError:
     """Return a refusal as wheelrun tells it."""
-    said = str(error).strip() or type(error).__name__
+    said = _without_settings(str(error).strip()) or type(error).__name__
     code = str(getattr(error, "error_code", "") or "")
     if status == 401 or "invalid access token" in said.lower() or "invalid token" in said.lower():
         expired = "expired" in said.lower()

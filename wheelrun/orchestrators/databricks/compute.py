@@ -110,7 +110,13 @@ class Computes:
         (name,) = names
         self._refuse_resources(steps, f"cluster {name!r} has the size that it is given", shaped=(_SHAPED,))
         asked = [spec.resources.executors for spec in steps if spec.resources.executors is not None]
-        if asked and self.config.compute[name].autoscale is not None:
+        cluster = self.config.compute[name]
+        if not asked and cluster.num_workers is None and cluster.autoscale is None and cluster.policy_id is None:
+            raise ConfigurationError(
+                f"target {self.target!r}: cluster {name!r} has neither num_workers nor autoscale",
+                hint="give it one of them; num_workers = 0 is a single node",
+            )
+        if asked and cluster.autoscale is not None:
             raise ConfigurationError(
                 f"target {self.target!r}: step {steps[0].name!r} asks for executors, and cluster {name!r} scales",
                 hint="give the cluster num_workers instead of autoscale, or remove the step's executors",
@@ -193,10 +199,8 @@ def refuse_literals(settings: Mapping[str, str], where: str) -> None:
         ConfigurationError: there is one.
     """
     for name, value in settings.items():
-        if REFERENCE.search(value) or not value:
-            continue
-        kind = token_in(value)
-        if is_secret(name) or kind is not None:
+        kind = token_in(REFERENCE.sub("", value))
+        if kind is not None or (value and is_secret(name) and not REFERENCE.search(value)):
             what = f"looks like a token ({kind})" if kind else "is a secret by its name"
             raise ConfigurationError(
                 f"{name} in {where} {what}, and everybody who may see the job would see it",

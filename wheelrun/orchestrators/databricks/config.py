@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from wheelrun.orchestrators.base import BaseOrchestratorConfig
+
+OWN_TAG = "wheelrun"
+"""The tag by which jobs are known as wheelrun's; its value tells what they are for."""
+
+MOST_TAGS = 21
+"""How many tags the jobs can be given: the service takes 25, and a schedule's job has four of our own."""
 
 DEFAULT = "default"
 """The name of the cluster, or environment, of steps that choose none."""
@@ -182,7 +188,7 @@ class DatabricksConfig(BaseOrchestratorConfig):
     libraries: tuple[str, ...] = Field(
         default=(), description="Further libraries of the cluster: requirements, or paths"
     )
-    tags: Mapping[str, str] = Field(default_factory=dict, max_length=24, description="Tags of the jobs")
+    tags: Mapping[str, str] = Field(default_factory=dict, max_length=MOST_TAGS, description="Tags of the jobs")
     python_version: str | None = Field(
         default=None, description="The version of the compute's Python; by default known from the runtime's version"
     )
@@ -196,6 +202,14 @@ class DatabricksConfig(BaseOrchestratorConfig):
     def compute(self) -> Mapping[str, Cluster]:
         """The clusters that are made for a run, by name."""
         return {DEFAULT: self.cluster} if self.cluster is not None else self.clusters
+
+    @field_validator("tags")
+    @classmethod
+    def _not_our_own(cls, tags: Mapping[str, str]) -> Mapping[str, str]:
+        for name in tags:
+            if name.startswith(OWN_TAG):
+                raise ValueError(f"jobs are known by tags that begin with {OWN_TAG!r}: call {name!r} otherwise")
+        return tags
 
     @model_validator(mode="after")
     def _one_compute(self) -> DatabricksConfig:

@@ -175,17 +175,27 @@ class LogReader:
                         yield from lines.rest()
 
     def _left(self, task: Native, reader: PartReader, wanted: Sequence[str]) -> Iterator[LogLine]:
-        """Yield what the service has of a task that failed and left nothing: its process never came so far."""
-        if task.state is not RunState.FAILED or reader.has_read:
+        """Yield what the service has of a task that failed, left nothing, and did not tell how its step ended."""
+        if task.state is not RunState.FAILED or reader.has_read or self._has_told(task):
             return
         try:
             output = self.output(task.id)
         except RefusedError:
             return
+        said = ""
         for name, key in ((STDOUT, "logs"), (STDERR, "error_trace"), (STDERR, "error")):
-            if name in wanted:
-                for text in str(output.get(key) or "").splitlines():
+            more = str(output.get(key) or "").strip("\n")
+            if name in wanted and more not in said:
+                said += more
+                for text in more.splitlines():
                     yield LogLine(stream=name, text=text)
+
+    def _has_told(self, task: Native) -> bool:
+        """Whether a task told how its step ended."""
+        read = read_parts(self.root, self.run_id, task.key, PartReader(EVENTS))
+        events = [event for _, data in read for event in parse(data)]
+        begun = [place for place, event in enumerate(events) if event.get("service_task") == str(task.id)]
+        return bool(begun) and any(event.get("state") == "failed" for event in events[begun[-1] :])
 
 
 class Lines:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wheelrun.errors import ClusterError
 from wheelrun.orchestrators.databricks.api import Api, LostAnswerError, RefusedError
-from wheelrun.orchestrators.databricks.requests import OWN_TAG
+from wheelrun.orchestrators.databricks.config import OWN_TAG
 from wheelrun.orchestrators.databricks.state import NativeRun
 
 _JOBS = "/api/2.2/jobs"
@@ -71,6 +71,29 @@ class Jobs:
             self._api.post(f"{_JOBS}/reset", {"job_id": job_id, "new_settings": settings})
             return job_id, "reset"
         raise ClusterError(f"job {settings['name']!r} cannot be made: the workspace does not answer", hint="try again")
+
+    def start(
+        self, settings: Mapping[str, Any], request: Callable[[int], Mapping[str, Any]]
+    ) -> Iterator[Mapping[str, object]]:
+        """Run a job that has these settings; yield what is known of the job, and then of the run.
+
+        Another client that made a job of its name at the same time may take this one away: then its own is run.
+
+        Args:
+            settings: What the job has to be.
+            request: Returns the body of `run-now` for a job's id.
+        """
+        for left in reversed(range(_TRIES)):
+            job_id, done = self.settle(settings)
+            yield {"job": job_id, "job_was": done}
+            try:
+                run = self.run_now(request(job_id))
+            except RefusedError as error:
+                if left and (error.is_missing or "does not exist" in error.message):
+                    continue
+                raise
+            yield {"service_run": run}
+            return
 
     def update(self, job_id: int, settings: Mapping[str, Any]) -> None:
         """Change some settings of a job."""
@@ -143,7 +166,8 @@ class Jobs:
         found = self.find(str(settings["name"]))
         if found is None or int(found["job_id"]) == made:
             return made, "created"
-        self.delete(made)
+        if not self._api.get(f"{_JOBS}/runs/list", {"job_id": made, "limit": 1}).get("runs"):
+            self.delete(made)
         return self.settle(settings)
 
     def _whole(self, job_id: int) -> dict[str, Any]:

@@ -276,12 +276,9 @@ class DatabricksOrchestrator(WheeledOrchestrator):
         }  # fmt: skip
         with self._refused():
             if plan.is_pipeline:
-                job_id, done = jobs.settle(job(plan))
-                yield {"job": job_id, "job_was": done}
-                service_run = jobs.run_now(run_now(plan, job_id))
+                yield from jobs.start(job(plan), functools.partial(run_now, plan))
             else:
-                service_run = jobs.submit(submission(plan))
-        yield {"service_run": service_run}
+                yield {"service_run": jobs.submit(submission(plan))}
 
     @contextlib.contextmanager
     def _refused(self) -> Iterator[None]:

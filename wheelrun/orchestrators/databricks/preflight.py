@@ -10,8 +10,8 @@ from wheelrun.config import Stack
 from wheelrun.errors import ConfigurationError, WheelrunError, nearest
 from wheelrun.orchestrators.databricks.api import Api
 from wheelrun.orchestrators.databricks.compute import request_of
+from wheelrun.orchestrators.databricks.config import OWN_TAG
 from wheelrun.orchestrators.databricks.jobs import Jobs
-from wheelrun.orchestrators.databricks.requests import OWN_TAG
 from wheelrun.orchestrators.databricks.runtimes import python_of_runtime
 from wheelrun.orchestrators.wheeled import root_check
 

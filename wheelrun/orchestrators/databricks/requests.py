@@ -12,7 +12,7 @@ from typing import Any
 from wheelrun.deployment import Deployment, StepSpec
 from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators.databricks.compute import Computes
-from wheelrun.orchestrators.databricks.config import DatabricksConfig
+from wheelrun.orchestrators.databricks.config import OWN_TAG, DatabricksConfig
 from wheelrun.orchestrators.databricks.places import Place
 from wheelrun.runtime.entrypoint import COMMAND
 from wheelrun.runtime.parts import task_key
@@ -30,9 +30,6 @@ MOST_PARAMETERS = 10_000
 
 RUN_IF = {RunIf.ALL_SUCCEEDED: "ALL_SUCCESS", RunIf.ONE_FAILED: "AT_LEAST_ONE_FAILED", RunIf.ALWAYS: "ALL_DONE"}
 """A step's condition, and the service's word for it."""
-
-OWN_TAG = "wheelrun"
-"""The tag by which jobs are known as wheelrun's; its value tells what they are for."""
 
 SUBMITTED, SCHEDULED = "submitted", "scheduled"
 

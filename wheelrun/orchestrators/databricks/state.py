@@ -142,7 +142,6 @@ class NativeRun:
     Attributes:
         run: The run itself.
         tasks: The last attempt of each task, by its key.
-        attempts: All that the service lists of each task, by its key, the last one last.
         job_id: The job's id, if it is one's.
         repairs: The ids of its repairs, in their order.
     """
@@ -204,11 +203,11 @@ def step_of(name: str, task: Native | None, told: Sequence[Event]) -> StepStatus
         if status.error is not None and status.error.hint is None and task.url:
             return replace(status, error=replace(status.error, hint=f"its page: {task.url}"))
         return status
-    attempts = max(status.attempts, task.attempt) if task.state is not RunState.SKIPPED and task.started_at else 0
+    begun = task.started_at and task.state not in (RunState.SKIPPED, RunState.QUEUED)
     found = StepStatus(
         name=name,
         state=task.state,
-        attempts=attempts,
+        attempts=max(status.attempts, task.attempt) if begun else 0,
         started_at=(status.started_at if is_current else None) or task.started_at,
         ended_at=task.ended_at if task.state.is_terminal else None,
         error=task.error(f"step {name!r}"),

@@ -25,6 +25,7 @@ from databricks.sdk.service.compute import (
     TerminationReasonCode,
 )
 
+from wheelrun.emulator.compute.runtimes import NODES
 from wheelrun.emulator.server import running
 
 SPEC = {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 2}
@@ -218,3 +219,7 @@ def test_libraries_of_a_cluster(workspace, emulator, cluster, monkeypatch):
 
 def test_libraries_of_a_cluster_that_is_not_there(workspace):
     assert "Cluster none does not exist" in refusal(workspace.libraries.install, "none", [Library(whl="/a.whl")])
+
+
+def test_the_clients_choice_of_a_node_type_may_ask_for_disks(workspace):
+    assert workspace.clusters.select_node_type(local_disk=True, min_cores=8) in NODES

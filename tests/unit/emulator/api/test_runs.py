@@ -67,6 +67,12 @@ def test_run_now_and_wait(scripted, script):
     assert scripted.jobs.get_run_output(run.tasks[0].run_id).logs == "['x']\n"
 
 
+def test_a_task_is_told_the_workspace_that_the_client_knows(scripted, script):
+    task = script("a", "import sys; print(sys.argv[1])", "{{workspace.id}}")
+    run = scripted.jobs.submit_and_wait(tasks=submitted([task]), timeout=SOON)
+    assert scripted.jobs.get_run_output(run.tasks[0].run_id).logs.strip() == str(scripted.get_workspace_id())
+
+
 def test_repair_run_and_wait(scripted, script, tmp_path):
     flag = tmp_path / "flag"
     code = "import pathlib, sys; sys.exit(not pathlib.Path(sys.argv[1]).exists())"

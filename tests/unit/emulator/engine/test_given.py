@@ -52,7 +52,7 @@ def test_conditions(left, op, right, expected):
 
 
 def test_numbers_are_compared_with_numbers_only():
-    with pytest.raises(ValueError, match="could not convert"):
+    with pytest.raises(ValueError, match="compares 'a' with '1' as numbers"):
         given.holds({"left": "a", "op": "LESS_THAN", "right": "1"})
 
 

@@ -65,7 +65,23 @@ def test_the_time_is_that_of_the_zone():
 
 def test_an_hour_that_is_left_out_in_spring():
     found = fires("0 30 2 * * ?", "2027-03-27T12:00:00", count=2, zone="Europe/Berlin")
-    assert found == ["2027-03-28T03:00:00", "2027-03-29T02:30:00"]
+    assert found == ["2027-03-28T03:30:00", "2027-03-29T02:30:00"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("0 30 2 * * ?", ["2026-10-25T02:30:00+01:00", "2026-10-26T02:30:00+01:00"]),
+        ("0 0 * * * ?", ["2026-10-25T02:00:00+01:00", "2026-10-25T03:00:00+01:00"]),
+    ],
+)
+def test_an_hour_that_comes_twice_in_autumn_fires_once(expression, expected):
+    zone = ZoneInfo("Europe/Berlin")
+    schedule, moment, found = Schedule(expression, zone.key), datetime(2026, 10, 25, 1, tzinfo=zone).timestamp(), []
+    for _ in expected:
+        moment = schedule.after(moment)
+        found.append(datetime.fromtimestamp(moment, tz=zone).isoformat())
+    assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -77,6 +93,8 @@ def test_an_hour_that_is_left_out_in_spring():
         ("0 0 ? * * ?", "UTC", "'?' cannot stand for the hour"),
         ("0 0 6 ? * 0", "UTC", "day of week 0 is not 1 to 7"),
         ("0 0 6 ? * 8", "UTC", "day of week 8 is not 1 to 7"),
+        ("R R 6 * * ?", "UTC", "'R' is none of its words"),
+        ("0 H 6 * * ?", "UTC", "'H' is none of its words"),
         ("0 0 25 * * ?", "UTC", "Invalid quartz_cron_expression: '0 0 25 * * ?'"),
         ("0 61 6 * * ?", "UTC", "Invalid quartz_cron_expression"),
         ("a b c d e ?", "UTC", "Invalid quartz_cron_expression"),

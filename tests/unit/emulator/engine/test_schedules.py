@@ -68,6 +68,14 @@ def test_a_schedule_goes_on_after_a_restart(benches, script, until):
     assert {run.job_id for run in bench.engine.records.runs(newest_first=True)} == {job_id}
 
 
+@pytest.mark.parametrize("seconds", [1e18, float("inf"), float("nan")])
+def test_the_clock_does_not_leave_the_calendar(bench, seconds):
+    before = bench.engine.clock.now()
+    with pytest.raises(ValueError, match="the clock ends with the year 9999"):
+        bench.engine.clock.move(seconds)
+    assert bench.engine.clock.now() < before + DAY
+
+
 def test_the_clock_moves_forward_only(bench):
     with pytest.raises(ValueError, match="forward only"):
         bench.engine.clock.move(-1)

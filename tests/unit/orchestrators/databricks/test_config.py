@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from wheelrun.config import Stack, load_settings, resolve_stack, validate
 from wheelrun.deployment import Deployment, StepSpec
+from wheelrun.emulator.compute.runtimes import NODES, runtime_of
 from wheelrun.errors import ConfigurationError
 from wheelrun.orchestrators.databricks.compute import Computes, check_settings, request_of
 from wheelrun.orchestrators.databricks.config import Cluster, DatabricksConfig
 from wheelrun.orchestrators.databricks.orchestrator import DatabricksOrchestrator
 from wheelrun.packaging.templates import template_root
+from wheelrun.step_settings import Resources
 
 EXAMPLES = sorted(path.stem for path in (template_root() / "targets").glob("databricks-*.toml"))
 NEW = {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1}
@@ -31,6 +35,15 @@ def test_the_examples_are_targets(example, tmp_path):
     assert stack.orchestrator == "databricks"
     for cluster in made.compute.values():
         assert request_of(cluster)["spark_version"]
+
+
+@pytest.mark.parametrize("text", [*EXAMPLES, "README"])
+def test_the_emulator_has_the_runtimes_and_nodes_of_the_examples(text):
+    root = template_root()
+    path = root.parent / "README.md" if text == "README" else root / "targets" / f"{text}.toml"
+    for runtime in re.findall(r'^spark_version = "(.+?)"', path.read_text(), re.MULTILINE):
+        assert runtime_of(runtime)
+    assert set(re.findall(r'^node_type_id = "(.+?)"', path.read_text(), re.MULTILINE)) <= set(NODES)
 
 
 def test_there_is_an_example_for_each_cloud_and_kind_of_compute():
@@ -57,6 +70,11 @@ def test_there_is_an_example_for_each_cloud_and_kind_of_compute():
         ({"clusters": {"a": NEW}, "steps": {"x": "b"}}, "steps.x names the cluster 'b', and there is a"),
         ({"clusters": {"a": NEW, "b": NEW}}, 'one has to be called "default"'),
         ({"cluster": {**NEW, "aws_attributes": {"availability": "CHEAP"}}}, "aws_attributes.availability"),
+        ({"cluster": NEW, "tags": {"wheelrun": "mine"}}, "tags that begin with 'wheelrun': call 'wheelrun' otherwise"),
+        (
+            {"cluster": NEW, "tags": {f"tag{number}": "x" for number in range(22)}},
+            "tags: dictionary should have at most 21",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_told_by_name(table, said):
@@ -93,6 +111,25 @@ def test_secrets_of_clusters_and_steps_are_refused_too():
     with pytest.raises(ConfigurationError, match="MY_TOKEN in step"):
         check_settings(made, computes(made), Deployment(name="x", entry="x", steps=steps))
     check_settings(made, computes(made, environment={"MY_TOKEN": "{{secrets/a/b}}", "PLAIN": "x"}))
+
+
+def test_a_token_beside_a_reference_is_refused():
+    made = config(cluster=NEW)
+    token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    with pytest.raises(ConfigurationError, match="BOTH in environment looks like a token"):
+        check_settings(made, computes(made, environment={"BOTH": f"{{{{secrets/a/b}}}} {token}"}))
+
+
+def test_a_cluster_without_a_size_is_refused_unless_a_policy_or_the_step_has_one():
+    unsized = {name: value for name, value in NEW.items() if name != "num_workers"}
+    alone = StepSpec(name="x", function="m:f")
+    sized = StepSpec(name="x", function="m:f", resources=Resources(executors=2))
+    made = config(cluster=unsized)
+    with pytest.raises(ConfigurationError, match="target 'prod': cluster 'default' has neither num_workers nor autosc"):
+        check_settings(made, computes(made), Deployment(name="x", entry="x", steps=(alone,)))
+    check_settings(made, computes(made), Deployment(name="x", entry="x", steps=(sized,)))
+    made = config(cluster={**unsized, "policy_id": "p"})
+    check_settings(made, computes(made), Deployment(name="x", entry="x", steps=(alone,)))
 
 
 def test_settings_of_a_cluster_that_is_there_are_its_own():

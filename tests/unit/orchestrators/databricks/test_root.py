@@ -133,7 +133,7 @@ def test_a_url_holds_no_password():
 
 def test_a_bad_token_is_told(emulator, monkeypatch):
     monkeypatch.setenv("DATABRICKS_TOKEN", "dapi-wrong")
-    with pytest.raises(ConfigurationError, match="does not accept the token"):
+    with pytest.raises(ConfigurationError, match=r"does not accept the token \(Invalid access token\)$"):
         Root.open(Place(host=emulator.host, path="/Volumes/c/s/v").url).names("")
 
 
@@ -144,6 +144,8 @@ def test_no_credentials_are_told(emulator, monkeypatch):
     monkeypatch.delenv("DATABRICKS_HOST")
     with pytest.raises(ConfigurationError, match="no Databricks workspace is named"):
         api.connect()
+    with pytest.raises(ConfigurationError, match="profile 'nope' names no Databricks workspace"):
+        api.connect(profile="nope")
 
 
 def test_a_server_that_is_not_there_is_told_soon(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from databricks.sdk.service.jobs import RunLifeCycleState, RunLifecycleStateV2State, RunResultState, TerminationCodeCode
 
+from wheelrun.cli.words import change
 from wheelrun.deployment import Deployment, StepSpec
 from wheelrun.orchestrators.databricks.state import (
     CATEGORY,
@@ -111,6 +112,13 @@ def test_a_run_that_goes_on_tells_what_it_waits_for():
     assert (status.state, status.reason, status.ended_at) == (S.QUEUED, "Waiting for cluster", None)
     assert status.steps[1].reason == "it waits for steps before it"
     assert status.url == "page/1"
+
+
+@pytest.mark.parametrize("attempt", [0, 1])
+def test_a_step_whose_cluster_is_made_is_queued_and_has_not_failed(attempt):
+    waiting = native("a", life="PENDING", attempt_number=attempt)
+    status = overlaid(DEPLOYMENT, run_of(native(life="RUNNING"), waiting), {}, now=3.0)
+    assert change(status.steps[0]) == "queued: its cluster and libraries are made ready"
 
 
 def test_a_run_that_was_cancelled_or_took_too_long():
