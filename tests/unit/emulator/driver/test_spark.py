@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import threading
@@ -19,8 +20,9 @@ def emulator():
         yield own, theirs.fileno()
 
 
-def answered(own, text):
-    """Answer the next request with a text; return what was asked."""
+@contextlib.contextmanager
+def answering(own, text):
+    """Answer a request with a text; yield what was asked."""
     asked = []
 
     def answer():
@@ -30,13 +32,14 @@ def answered(own, text):
 
     thread = threading.Thread(target=answer)
     thread.start()
-    return asked
+    yield asked
+    thread.join()
 
 
 def test_a_gateway(emulator):
     own, channel = emulator
-    asked = answered(own, b'{"port": 1, "secret": "s", "tag": "t"}\n')
-    assert gateway_of(channel) == {"port": 1, "secret": "s", "tag": "t"}
+    with answering(own, b'{"port": 1, "secret": "s", "tag": "t"}\n') as asked:
+        assert gateway_of(channel) == {"port": 1, "secret": "s", "tag": "t"}
     assert asked == [b"open\n"]
     own.setblocking(False)
     with pytest.raises(BlockingIOError):  # it stays open as long as the task runs
@@ -46,8 +49,7 @@ def test_a_gateway(emulator):
 @pytest.mark.parametrize("answer", [b"", b'{"problem": "no heap"}\n'], ids=["the cluster ends", "no Spark"])
 def test_no_gateway(emulator, answer):
     own, channel = emulator
-    answered(own, answer)
-    with pytest.raises(RuntimeError, match="could not be started"):
+    with answering(own, answer), pytest.raises(RuntimeError, match="could not be started"):
         gateway_of(channel)
 
 
@@ -69,7 +71,6 @@ def test_it_comes_with_the_import(tmp_path, monkeypatch, emulator):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "meta_path", [Attaching(channel), *sys.meta_path])
-    answered(own, b"{}\n")
-    with pytest.raises(RuntimeError, match="could not be started"):
+    with answering(own, b"{}\n"), pytest.raises(RuntimeError, match="could not be started"):
         import pyspark  # noqa: F401
     assert not [each for each in sys.meta_path if isinstance(each, Attaching)]
