@@ -65,6 +65,14 @@ def test_each_input(bench, script):
     assert all(before.end <= after.start for before, after in itertools.pairwise(iterations))
 
 
+def test_an_input_that_is_null(bench, script):
+    run_id = bench.once(each("all", '[null, {"x": null}]', script("one", SHOW, "{{input}}")))
+    assert bench.results(run_id) == {"all": "SUCCESS"}
+    iterations = bench.engine.records.attempts(bench.engine.records.latest(run_id)["all"].run_id)
+    outputs = [(bench.engine.records.folder(one.run_id) / "output").read_text().strip() for one in iterations]
+    assert outputs == ["['null']", """['{"x": null}']"""]
+
+
 def test_so_many_inputs_at_a_time(bench, script):
     inputs = json.dumps(list(range(9)))
     run_id = bench.once(each("all", inputs, script("one", "import time; time.sleep(0.1)"), concurrency=3))
