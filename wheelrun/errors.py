@@ -135,9 +135,15 @@ class RunTimeoutError(WheelrunError):
     category = "timeout"
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that looks most like `name`, or None if none is near."""
+def nearest(name: str, known: Iterable[str], *, likeness: float = 0.55) -> str | None:
+    """Return the known name that looks most like `name`, or None if none is near.
+
+    Args:
+        name: The name.
+        known: The known names.
+        likeness: How alike they have to be, from 0 to 1.
+    """
     import difflib
 
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.55)
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)
     return matches[0] if matches else None

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 from wheelrun.emulator.api.versions import PAGED, versioned
 from wheelrun.emulator.engine import checks
 from wheelrun.emulator.engine.jobbook import Job, updated
+from wheelrun.emulator.engine.nesting import check_nesting
 from wheelrun.emulator.engine.orders import UNTITLED
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.paging import numbers, page, sealed
@@ -70,8 +71,10 @@ class Jobs:
 
     def reset(self, version: str, fields: dict[str, Any]) -> Answer:
         """Give a job other settings."""
-        self._book.get(fields["job_id"])
-        self._book.change(fields["job_id"], self._checked(version, fields["new_settings"]))
+        with self._engine.lock:
+            self._book.get(fields["job_id"])
+            settings = self._checked(version, fields["new_settings"], fields["job_id"])
+            self._book.change(fields["job_id"], settings)
         self._engine.schedules.look()
         return {}
 
@@ -80,7 +83,7 @@ class Jobs:
         with self._engine.lock:
             before = self._book.get(fields["job_id"]).settings
             settings = updated(before, fields.get("new_settings", {}), fields.get("fields_to_remove", ()))
-            self._book.change(fields["job_id"], self._checked(version, settings))
+            self._book.change(fields["job_id"], self._checked(version, settings, fields["job_id"]))
         self._engine.schedules.look()
         return {}
 
@@ -117,8 +120,9 @@ class Jobs:
         expand = fields.get("expand_tasks", False)
         return {"jobs": [_listed(job, version, expand=expand) for job in found.items], **found.tokens()}
 
-    def _checked(self, version: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def _checked(self, version: str, settings: Mapping[str, Any], job_id: int | None = None) -> dict[str, Any]:
         checks.check_job(settings, self._engine.compute, self._book.get)
+        check_nesting(job_id, settings, self._book.get)
         made = dict(settings)
         if version == "2.2":
             made.setdefault("queue", {"enabled": True})

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute
 from wheelrun.emulator.api import runviews, single
 from wheelrun.emulator.api.versions import PAGED, versioned
 from wheelrun.emulator.engine import Engine, checks
+from wheelrun.emulator.engine.nesting import check_nesting
 from wheelrun.emulator.engine.orders import Order
 from wheelrun.emulator.engine.records import Attempt, JobRun
 from wheelrun.emulator.engine.repairs import repaired
@@ -74,6 +75,7 @@ class Runs:
         if not fields.get("tasks"):
             raise ApiError("INVALID_PARAMETER_VALUE", "Missing required field: tasks")
         checks.check_job(fields, self._engine.compute, self._engine.jobs.get)
+        check_nesting(None, fields, self._engine.jobs.get)
         return {"run_id": self._engine.start(Order.once(fields, single=is_single))}
 
     def get(self, version: str, fields: dict[str, Any]) -> Answer:

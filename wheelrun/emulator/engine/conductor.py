@@ -191,7 +191,7 @@ class Conductor:
         return self._job_context.of_task(
             {"name": attempt.key, "run_id": attempt.run_id, "execution_count": attempt.number + 1},
             tell=self._told,
-            item=attempt.item,
+            iteration={"input": attempt.item} if attempt.is_iteration else {},
         )
 
     def _told(self, key: str) -> Told | None:

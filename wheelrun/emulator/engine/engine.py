@@ -17,13 +17,12 @@ from wheelrun.emulator.engine.endings import Ending
 from wheelrun.emulator.engine.graph import Graph
 from wheelrun.emulator.engine.jobbook import Job, JobBook
 from wheelrun.emulator.engine.means import Computing, Means
+from wheelrun.emulator.engine.nesting import check_callers
 from wheelrun.emulator.engine.orders import Order
 from wheelrun.emulator.engine.records import Attempt, JobRun, Records
 from wheelrun.emulator.engine.schedules import Schedules
 from wheelrun.emulator.errors import ApiError
 from wheelrun.emulator.state import WORKSPACE_ID, State
-
-_DEEPEST = 10
 
 
 class Engine:
@@ -96,8 +95,7 @@ class Engine:
     def run_job(self, task: Mapping[str, Any], *, handed_on: Mapping[str, str], caller: int) -> int:
         """Start the job of a run-job task; see `means.Jobs`."""
         job = self.jobs.get(task["job_id"])
-        if self._depth(caller) >= _DEEPEST:
-            raise ApiError("INVALID_PARAMETER_VALUE", f"Jobs that start jobs are nested more than {_DEEPEST} deep.")
+        check_callers(job.job_id, self._callers(caller))
         names = {item["name"] for item in job.settings.get("parameters", ())}
         inherited = {name: value for name, value in handed_on.items() if name in names}
         fields = {**task, "job_parameters": {**inherited, **task.get("job_parameters", {})}}
@@ -250,14 +248,16 @@ class Engine:
         for ended in self._watchers.pop(run.run_id, []):
             ended(ending)
 
-    def _depth(self, caller: int | None) -> int:
-        depth = 0
+    def _callers(self, caller: int | None) -> list[int]:
+        """Return the ids of the jobs that wait for what a task run starts, the outermost last."""
+        found = []
         while caller is not None:
             attempt = self.records.attempt(caller)
             run = None if attempt is None else self.records.run(attempt.job_run_id)
+            if run is not None:
+                found.append(run.job_id)
             caller = None if run is None else run.caller
-            depth += 1
-        return depth
+        return found
 
     def _recover(self) -> None:
         for run in self.records.runs(newest_first=False):

@@ -73,7 +73,7 @@ class Context:
         workspace: "id" and "url".
         task: "name", "run_id", "execution_count" of the task run; nothing while job parameters are resolved.
         tell: Returns what is known of the task of a key; None if it has not ended.
-        item: The input of an iteration, None outside of one.
+        iteration: "input" of an iteration; nothing outside of one.
     """
 
     job: Mapping[str, Any]
@@ -83,7 +83,7 @@ class Context:
     workspace: Mapping[str, str]
     task: Mapping[str, Any] = field(default_factory=dict)
     tell: Callable[[str], Told | None] = lambda _: None
-    item: Any = None
+    iteration: Mapping[str, Any] = field(default_factory=dict)
 
     def with_parameters(self, parameters: Mapping[str, str]) -> Context:
         """Return the context with a job's parameters, in which references to the job are replaced.
@@ -93,9 +93,11 @@ class Context:
         """
         return replace(self, parameters=resolved(dict(parameters), self))
 
-    def of_task(self, task: Mapping[str, Any], *, tell: Callable[[str], Told | None], item: Any) -> Context:
+    def of_task(
+        self, task: Mapping[str, Any], *, tell: Callable[[str], Told | None], iteration: Mapping[str, Any]
+    ) -> Context:
         """Return the context of one attempt of a task."""
-        return replace(self, task=task, tell=tell, item=item)
+        return replace(self, task=task, tell=tell, iteration=iteration)
 
 
 def resolved(value: Any, context: Context) -> Any:
@@ -160,12 +162,12 @@ def _of_tasks(context: Context, path: list[str]) -> str | None:
 
 
 def _of_input(context: Context, path: list[str]) -> str | None:
-    value = context.item
-    for name in path:
+    value: Any = context.iteration
+    for name in ("input", *path):
         if not isinstance(value, Mapping) or name not in value:
             return None
         value = value[name]
-    return None if value is None else spoken(value)
+    return spoken(value)
 
 
 def _plain(facts: Mapping[str, Any], path: list[str]) -> str | None:

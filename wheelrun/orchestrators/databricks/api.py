@@ -1,4 +1,4 @@
-"""A workspace through the official client: the one module that imports it. Its errors become wheelrun's own.
+"""A workspace through the official client, which only this module and `login` import. Its errors become wheelrun's own.
 
 Whatever can be repeated is: what was refused for a while (429, 503, with the pause that the answer asks for), what
 failed (5xx), and what was not answered. A call that must not be made twice says so, and its caller looks what became of
@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from wheelrun._version import __version__
 from wheelrun.config import EMULATOR_PROFILE, emulator_login
 from wheelrun.errors import ClusterError, ConfigurationError, WheelrunError
+from wheelrun.orchestrators.databricks.login import config_of
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -318,24 +318,15 @@ def address(host: str) -> str:
 @functools.lru_cache(maxsize=8)
 def _connected(host: str, profile: str, token: str, credentials: tuple[tuple[str, str], ...]) -> Api:
     del credentials  # others make another client
+    logging.getLogger("databricks.sdk").addHandler(logging.NullHandler())
     try:
         from databricks.sdk import WorkspaceClient
-        from databricks.sdk.core import Config
+
+        config = config_of(address(host), profile, token)
     except ImportError:
         raise ConfigurationError(
             "a Databricks target needs databricks-sdk, which is not installed", hint=_INSTALL
         ) from None
-    logging.getLogger("databricks.sdk").addHandler(logging.NullHandler())
-    try:
-        config = Config(
-            host=host or None,
-            profile=profile or None,
-            token=token or None,
-            auth_type="pat" if token else None,
-            retry_timeout_seconds=1,
-            product="wheelrun",
-            product_version=__version__,
-        )
     except ValueError as error:
         raise unauthenticated(str(error), host, profile) from error
     if not config.host:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wheelrun.deployment import Deployment, StepSpec
-from wheelrun.errors import ConfigurationError
+from wheelrun.errors import ConfigurationError, nearest
 from wheelrun.orchestrators.databricks.config import DEFAULT, Cluster, DatabricksConfig
 from wheelrun.orchestrators.session_conf import session_conf
 from wheelrun.orchestrators.spark_conf import whole
@@ -25,6 +25,9 @@ _SCRIPTS = {
 }  # fmt: skip
 _LOGS = {"/Volumes/": "volumes", "s3://": "s3", "dbfs:/": "dbfs"}
 _SHAPED = "executors"
+_MISSPELT = 0.75
+"""How like a step's name one is that is taken for it misspelt."""
+
 _BY_NAME = "choose a cluster for the step: [targets.{target}.steps] and [targets.{target}.clusters.…]"
 
 
@@ -178,6 +181,8 @@ def check_settings(config: DatabricksConfig, computes: Computes, deployment: Dep
     Raises:
         ConfigurationError: there is one.
     """
+    if deployment is not None:
+        _refuse_misspelt(config.steps, deployment, computes.target)
     for spec in deployment.steps if deployment is not None else ():
         refuse_literals(spec.environment, f"step {spec.name!r}")
         computes.of([spec])
@@ -190,6 +195,18 @@ def check_settings(config: DatabricksConfig, computes: Computes, deployment: Dep
             refuse_literals({"password": cluster.docker_image.basic_auth.password}, f"docker_image of cluster {name!r}")
     if not config.compute:
         session_conf(computes.conf, computes.target, what="runs on compute that is there already")
+
+
+def _refuse_misspelt(named: Mapping[str, str], deployment: Deployment, target: str) -> None:
+    """Refuse what is nearly the name of a step; names that are like none may be those of other pipelines' steps."""
+    own = {spec.name for spec in deployment.steps}
+    for name in named:
+        near = None if name in own else nearest(name, sorted(own - named.keys()), likeness=_MISSPELT)
+        if near is not None:
+            raise ConfigurationError(
+                f"target {target!r}: steps names {name!r}, which pipeline {deployment.name!r} does not have",
+                hint=f"did you mean {near!r}? If {name!r} is a step of another pipeline, name {near!r} there, too",
+            )
 
 
 def refuse_literals(settings: Mapping[str, str], where: str) -> None:

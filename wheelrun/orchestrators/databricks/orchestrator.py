@@ -174,7 +174,9 @@ class DatabricksOrchestrator(WheeledOrchestrator):
         again = [step.name for step in status.steps if not step.state.is_success]
         yield {"start": plan.start, "service_run": before}
         latest = native.repairs[-1] if native.repairs else None
-        yield {"repair": jobs.repair(repair(plan, before, again, latest))}
+        repaired = jobs.repair(repair(plan, before, again, latest))
+        attempts = {key: native.tasks[key].attempt for key in map(task_key, again) if key in native.tasks}
+        yield {"repair": repaired, "attempts_before": attempts}
 
     def fetch_status(self, run: RunHandle) -> RunStatus:
         """Return where a run is: one call, and one for each 100 tasks and each task that has ended since."""
@@ -272,7 +274,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
         sent = self.send(plan, root, plan.run_id)
         yield {
             "start": plan.start, "deployment": plan.deployment.digest, "name": plan.name, "job": None,
-            "service_run": None, "since": time.time(), "bytes_sent": sent,
+            "service_run": None, "since": time.time(), "bytes_sent": sent, "attempts_before": None,
         }  # fmt: skip
         with self._refused():
             if plan.is_pipeline:
@@ -296,6 +298,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
         deployment = followed.deployment()
         if deployment is None:
             return RunStatus(state=native.run.state, reason="its deployment is gone", url=native.run.url)
+        native = native.since(run.metadata.get("attempts_before") or {})
         told = followed.told(native, live=self._in_one)
         native = followed.explained(native, Jobs(self._api_of(run)).output)
         if self._in_one:

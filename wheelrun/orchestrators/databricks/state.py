@@ -165,6 +165,20 @@ class NativeRun:
             repairs=tuple(int(each["id"]) for each in history if each.get("type") == "REPAIR"),
         )
 
+    def since(self, attempts: Mapping[str, int]) -> NativeRun:
+        """Return the run with its attempts counted from a repair.
+
+        Args:
+            attempts: The attempts before it, by the keys of the tasks that it runs again.
+        """
+        tasks = {
+            key: replace(task, attempt=task.attempt - attempts[key])
+            if task.attempt > attempts.get(key, 0) > 0
+            else task
+            for key, task in self.tasks.items()
+        }
+        return replace(self, tasks=tasks)
+
 
 def overlaid(
     deployment: Deployment, native: NativeRun, told: Mapping[str, Sequence[Event]], *, now: float | None = None
@@ -200,6 +214,8 @@ def step_of(name: str, task: Native | None, told: Sequence[Event]) -> StepStatus
     is_current = any(event["event"] == "task" and event.get("service_task") == str(task.id) for event in told)
     was_ended = task.state is RunState.CANCELLED or task.result == "TIMEDOUT"  # whatever that made of its code
     if is_current and status.state.is_terminal and (status.state.is_success or not was_ended):
+        if status.attempts:  # of those that did not come so far only the service knows
+            status = replace(status, attempts=task.attempt)
         if status.error is not None and status.error.hint is None and task.url:
             return replace(status, error=replace(status.error, hint=f"its page: {task.url}"))
         return status
@@ -207,7 +223,7 @@ def step_of(name: str, task: Native | None, told: Sequence[Event]) -> StepStatus
     found = StepStatus(
         name=name,
         state=task.state,
-        attempts=max(status.attempts, task.attempt) if begun else 0,
+        attempts=task.attempt if begun else 0,
         started_at=(status.started_at if is_current else None) or task.started_at,
         ended_at=task.ended_at if task.state.is_terminal else None,
         error=task.error(f"step {name!r}"),

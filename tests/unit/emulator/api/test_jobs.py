@@ -64,6 +64,40 @@ def test_an_update_that_would_break_a_job_changes_nothing(scripted, script):
     assert len(scripted.jobs.get(job_id).settings.tasks) == 2
 
 
+def starting(*job_ids):
+    return made(*({"task_key": f"start-{each}", "run_job_task": {"job_id": each}} for each in job_ids))
+
+
+def test_a_job_does_not_start_itself(scripted, script):
+    first = scripted.jobs.create(tasks=made(script("a"))).job_id
+    second = scripted.jobs.create(tasks=starting(first)).job_id
+    third = scripted.jobs.create(tasks=starting(first, second)).job_id
+    each = {"task_key": "all", "for_each_task": {"inputs": "[1]", "task": starting(third)[0].as_dict()}}
+    for tasks in (starting(first), starting(second), starting(third), made(each)):
+        for change in (scripted.jobs.update, scripted.jobs.reset):
+            with pytest.raises(InvalidParameterValue, match=f"Job {first} starts itself"):
+                change(first, new_settings=JobSettings(tasks=tasks))
+    assert [task.task_key for task in scripted.jobs.get(first).settings.tasks] == ["a"]
+
+
+def test_jobs_that_start_jobs_are_nested_three_deep(scripted, script):
+    outermost = scripted.jobs.create(tasks=made(script("a"))).job_id
+    for _ in range(3):
+        inner, outermost = outermost, scripted.jobs.create(tasks=starting(outermost)).job_id
+    scripted.jobs.submit(tasks=[jobs.SubmitTask.from_dict(task.as_dict()) for task in starting(inner)]).result()
+    with pytest.raises(InvalidParameterValue, match="nested more than 3 deep"):
+        scripted.jobs.create(tasks=starting(outermost))
+    with pytest.raises(InvalidParameterValue, match="nested more than 3 deep"):
+        scripted.jobs.submit(tasks=[jobs.SubmitTask.from_dict(task.as_dict()) for task in starting(outermost)])
+
+
+def test_a_job_below_which_one_is_gone_can_be_made(scripted, script):
+    first = scripted.jobs.create(tasks=made(script("a"))).job_id
+    second = scripted.jobs.create(tasks=starting(first)).job_id
+    scripted.jobs.delete(first)
+    assert scripted.jobs.create(tasks=starting(second)).job_id
+
+
 def test_delete(scripted, script):
     job_id = scripted.jobs.create(tasks=made(script("a"))).job_id
     scripted.jobs.delete(job_id)

@@ -65,6 +65,14 @@ def test_each_input(bench, script):
     assert all(before.end <= after.start for before, after in itertools.pairwise(iterations))
 
 
+def test_an_input_that_is_null(bench, script):
+    run_id = bench.once(each("all", '[null, {"x": null}]', script("one", SHOW, "{{input}}")))
+    assert bench.results(run_id) == {"all": "SUCCESS"}
+    iterations = bench.engine.records.attempts(bench.engine.records.latest(run_id)["all"].run_id)
+    outputs = [(bench.engine.records.folder(one.run_id) / "output").read_text().strip() for one in iterations]
+    assert outputs == ["['null']", """['{"x": null}']"""]
+
+
 def test_so_many_inputs_at_a_time(bench, script):
     inputs = json.dumps(list(range(9)))
     run_id = bench.once(each("all", inputs, script("one", "import time; time.sleep(0.1)"), concurrency=3))
@@ -141,9 +149,22 @@ def test_a_job_that_is_gone(bench):
     assert bench.engine.records.latest(run_id)["o"].ending.message == "Job 99 does not exist."
 
 
-def test_a_job_that_starts_itself_ends(bench):
-    job_id = bench.job(max_concurrent_runs=1000)
-    bench.engine.jobs.change(job_id, {"tasks": [run_job("o", job_id)], "max_concurrent_runs": 1000})
+@pytest.mark.parametrize("between", [0, 1])
+def test_a_job_does_not_wait_for_itself(bench, between):
+    job_id = inner = bench.job()
+    for _ in range(between):
+        inner = bench.job(run_job("o", inner))
+    bench.engine.jobs.change(job_id, {"tasks": [run_job("o", inner)], "queue": {"enabled": True}})
     run_id = bench.now(job_id)
     assert bench.results(run_id) == {"o": "FAILED"}
-    assert len(list(bench.engine.records.runs(newest_first=True))) == 10
+    runs = list(bench.engine.records.runs(newest_first=True))
+    assert len(runs) == 1 + between
+    assert f"Job {job_id} starts itself" in bench.engine.records.latest(runs[0].run_id)["o"].ending.message
+
+
+def test_jobs_that_came_to_be_nested_too_deep(bench, script):
+    job_id = bench.job(script("a"))
+    for _ in range(4):
+        job_id = bench.job(run_job("o", job_id))
+    assert bench.results(bench.now(job_id)) == {"o": "FAILED"}
+    assert len(list(bench.engine.records.runs(newest_first=True))) == 4

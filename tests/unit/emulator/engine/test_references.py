@@ -18,7 +18,7 @@ CONTEXT = Context(
     workspace={"id": "0", "url": "http://host"},
     task={"name": "train", "run_id": 33, "execution_count": 3},
     tell=TOLD.get,
-    item={"country": "DE", "years": [1, 2]},
+    iteration={"input": {"country": "DE", "years": [1, 2], "until": None}},
 )
 
 
@@ -45,7 +45,8 @@ CONTEXT = Context(
         ("{{tasks.`my task`.result_state}}", "upstream_failed"),
         ("{{workspace.url}}", "http://host"),
         ("{{input.country}} {{input.years}}", "DE [1, 2]"),
-        ("{{input}}", '{"country": "DE", "years": [1, 2]}'),
+        ("{{input}}", '{"country": "DE", "years": [1, 2], "until": null}'),
+        ("{{input.until}}", "null"),
         ("{{job_id}} {{run_id}} {{parent_run_id}} {{task_key}} {{start_date}}", "1 33 2 train 2026-01-02"),
         ("{{nothing.known}} {{secrets/scope/key}} {{}} {a}", "{{nothing.known}} {{secrets/scope/key}} {{}} {a}"),
     ],
@@ -83,4 +84,10 @@ def test_what_there_is_not(text):
 def test_what_a_reference_gives_is_not_looked_at_again():
     context = CONTEXT.with_parameters({"day": "{{job.start_time.iso_date}}"})
     assert resolved("{{job.parameters.day}}", context) == "2026-01-02"
-    assert resolved("{{input}}", CONTEXT.of_task({}, tell=TOLD.get, item="{{job.id}}")) == "{{job.id}}"
+    assert resolved("{{input}}", CONTEXT.of_task({}, tell=TOLD.get, iteration={"input": "{{job.id}}"})) == "{{job.id}}"
+
+
+def test_an_input_that_is_null_is_none_outside_of_an_iteration():
+    assert resolved("{{input}}", CONTEXT.of_task({}, tell=TOLD.get, iteration={"input": None})) == "null"
+    with pytest.raises(ReferenceFailedError, match="input"):
+        resolved("{{input}}", CONTEXT.of_task({}, tell=TOLD.get, iteration={}))

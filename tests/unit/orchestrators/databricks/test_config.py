@@ -170,3 +170,21 @@ def test_a_root_on_dbfs_is_warned_about(emulator):
     )
     assert orchestrator.settled(stack).artifact_root == f"databricks+{emulator.host}/dbfs/wheelrun"
     assert "a Volume is better" in orchestrator.warnings[0]
+
+
+@pytest.mark.parametrize("named", ["trian", "Train", "trains"])
+def test_a_misspelt_step_is_told(named):
+    made = config(clusters={"default": NEW, "gpu": NEW}, steps={named: "gpu"})
+    steps = (StepSpec(name="load", function="m:f"), StepSpec(name="train", function="m:f"))
+    with pytest.raises(ConfigurationError, match=rf"steps names {named!r}, which pipeline 'x' does not have") as error:
+        check_settings(made, computes(made), Deployment(name="x", entry="x", steps=steps))
+    assert "did you mean 'train'?" in error.value.hint
+    assert "'train' there, too" in error.value.hint
+
+
+@pytest.mark.parametrize("named", [{"score": "gpu"}, {"trains": "gpu", "train": "default"}])
+def test_steps_of_other_pipelines_may_be_named(named):
+    made = config(clusters={"default": NEW, "gpu": NEW}, steps=named)
+    check_settings(
+        made, computes(made), Deployment(name="x", entry="x", steps=(StepSpec(name="train", function="m:f"),))
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from wheelrun.emulator.identities import service_principal
 from wheelrun.errors import ClusterError, ConfigurationError, UploadError
 from wheelrun.orchestrators.databricks import api
 from wheelrun.orchestrators.databricks.places import Place, folder
@@ -146,6 +147,24 @@ def test_no_credentials_are_told(emulator, monkeypatch):
         api.connect()
     with pytest.raises(ConfigurationError, match="profile 'nope' names no Databricks workspace"):
         api.connect(profile="nope")
+
+
+@pytest.mark.parametrize("named", ["dbc-1.cloud.example.com", "https://dbc-1.cloud.example.com/"])
+def test_a_token_is_enough_to_begin_with(monkeypatch, named):
+    monkeypatch.setenv("DATABRICKS_HOST", named)
+    monkeypatch.setenv("DATABRICKS_TOKEN", "x")
+    config = api.connect().client.config
+    assert (config.host, config.auth_type) == ("https://dbc-1.cloud.example.com", "pat")
+    assert config.authenticate() == {"Authorization": "Bearer x"}
+
+
+def test_other_credentials_go_before_a_token_where_they_are_asked_for(emulator, monkeypatch):
+    identity, secret = service_principal(emulator)
+    for name, value in {"AUTH_TYPE": "oauth-m2m", "CLIENT_ID": identity, "CLIENT_SECRET": secret}.items():
+        monkeypatch.setenv(f"DATABRICKS_{name}", value)
+    calls = api.connect()
+    assert calls.client.config.auth_type == "oauth-m2m"
+    assert calls.get("/api/2.0/preview/scim/v2/Me")["userName"] == identity
 
 
 def test_a_server_that_is_not_there_is_told_soon(monkeypatch):

@@ -102,6 +102,20 @@ def test_the_last_attempt_of_a_task_counts():
     assert (step.state, step.attempts) == (S.RUNNING, 2)
 
 
+def test_attempts_are_counted_from_the_last_repair():
+    run = run_of(native(life="RUNNING"), native("a", number=3, life="RUNNING", attempt_number=2), native("b", number=2))
+    steps = overlaid(
+        DEPLOYMENT, run.since({"a": 2}), {"a": told("a", 1, "failed", error=None) * 2, "b": told("b", 2)}
+    ).steps
+    assert [(step.state, step.attempts) for step in steps] == [(S.RUNNING, 1), (S.SUCCEEDED, 1)]
+
+
+def test_an_attempt_that_never_came_to_its_step_counts_while_it_runs_and_once_it_has_ended():
+    for life, events in (("RUNNING", []), ("TERMINATED", told("a", 3))):
+        run = run_of(native(life="RUNNING"), native("a", number=3, life=life, attempt_number=1))
+        assert overlaid(DEPLOYMENT, run, {"a": events}).steps[0].attempts == 2
+
+
 def test_a_run_that_goes_on_tells_what_it_waits_for():
     run = run_of(
         native(life="PENDING", message="Waiting for cluster"),
