@@ -181,8 +181,6 @@ def check_settings(config: DatabricksConfig, computes: Computes, deployment: Dep
     Raises:
         ConfigurationError: there is one.
     """
-    if deployment is not None:
-        _refuse_misspelt(config.steps, deployment, computes.target)
     for spec in deployment.steps if deployment is not None else ():
         refuse_literals(spec.environment, f"step {spec.name!r}")
         computes.of([spec])
@@ -197,16 +195,15 @@ def check_settings(config: DatabricksConfig, computes: Computes, deployment: Dep
         session_conf(computes.conf, computes.target, what="runs on compute that is there already")
 
 
-def _refuse_misspelt(named: Mapping[str, str], deployment: Deployment, target: str) -> None:
-    """Refuse what is nearly the name of a step; names that are like none may be those of other pipelines' steps."""
+def misspelt(named: Mapping[str, str], deployment: Deployment) -> list[str]:
+    """Return a warning for what is nearly the name of a step; it may still be that of another pipeline's step."""
     own = {spec.name for spec in deployment.steps}
-    for name in named:
-        near = None if name in own else nearest(name, sorted(own - named.keys()), likeness=_MISSPELT)
-        if near is not None:
-            raise ConfigurationError(
-                f"target {target!r}: steps names {name!r}, which pipeline {deployment.name!r} does not have",
-                hint=f"did you mean {near!r}? If {name!r} is a step of another pipeline, name {near!r} there, too",
-            )
+    near = {name: nearest(name, sorted(own - named.keys()), likeness=_MISSPELT) for name in named if name not in own}
+    return [
+        f"the target's steps name {name!r}, which {deployment.name!r} does not have: did you mean {meant!r}?"
+        for name, meant in near.items()
+        if meant is not None
+    ]
 
 
 def refuse_literals(settings: Mapping[str, str], where: str) -> None:

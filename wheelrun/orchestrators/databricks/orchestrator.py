@@ -15,7 +15,7 @@ from wheelrun.errors import ClusterError, ConfigurationError
 from wheelrun.orchestrators.base import flavor_of
 from wheelrun.orchestrators.contract import Capabilities, LogLine, Request, RunHandle
 from wheelrun.orchestrators.databricks.api import Api, RefusedError, connect, connect_to, workspace_named
-from wheelrun.orchestrators.databricks.compute import Computes, check_settings
+from wheelrun.orchestrators.databricks.compute import Computes, check_settings, misspelt
 from wheelrun.orchestrators.databricks.config import DatabricksConfig
 from wheelrun.orchestrators.databricks.follow import Followed, LogReader
 from wheelrun.orchestrators.databricks.jobs import Jobs
@@ -125,6 +125,7 @@ class DatabricksOrchestrator(WheeledOrchestrator):
         super().check(deployment.with_settings(steps=tuple(chosen)))
         check_limits(deployment, self.config, self.name)
         check_settings(self.config, self._computes(None), deployment)
+        self.warnings.extend(misspelt(self.config.steps, deployment))
 
     def known_python(self) -> str | None:
         """Return the version of the compute's Python, as its runtime tells it."""
