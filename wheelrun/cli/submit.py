@@ -145,7 +145,7 @@ def _submit(
 def _show(prepared: Prepared, output: str) -> int:
     from wheelrun.cli.documents import prepared_document
 
-    for text in dict.fromkeys(prepared.build.warnings):
+    for text in prepared.warnings:
         warn(text)
     document = prepared_document(prepared)
     if output == "json":

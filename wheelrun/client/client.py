@@ -43,6 +43,11 @@ class Prepared:
     stack: Stack = field(repr=False)
     orchestrator: BaseOrchestrator = field(repr=False)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What there is to say of it, each thing once."""
+        return tuple(dict.fromkeys([*self.orchestrator.warnings, *self.build.warnings]))
+
 
 class Client(Workspace):
     """The Python API: the same power as the command line.

@@ -126,6 +126,14 @@ def test_dry_run_submits_nothing(project: Path, wheelrun: Run) -> None:
     assert wheelrun("runs", "-o", "json").json == []
 
 
+def test_dry_run_says_what_a_submission_would(project: Path, wheelrun: Run) -> None:
+    (project / "large.py").write_text(
+        "from wheelrun import Resources, step\n\n@step(resources=Resources(executors=4))\ndef large(): ...\n"
+    )
+    result = wheelrun("submit", "large:large", "--dry-run")
+    assert result.err.count("cannot honour the resources of step 'large'; they are ignored") == 1
+
+
 def test_a_master_chooses_the_orchestrator(project: Path, wheelrun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     submit = project.parent / "bin" / "my-submit"
     submit.parent.mkdir()
