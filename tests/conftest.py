@@ -54,8 +54,20 @@ class SparkCluster:
     def connect(self):
         """The table of the target that goes through the Connect server."""
         if "connect" not in self.targets:
-            pytest.skip("this Spark brings no Connect server: pyspark 4 or newer does")
+            pytest.skip(NO_CONNECT)
         return self.targets["connect"]
+
+
+NO_CONNECT = "this Spark brings no Connect server: pyspark 4 or newer does"
+
+
+@pytest.fixture(scope="session")
+def brings_connect():
+    """Skip what wants a Connect server where Spark brings none."""
+    from wheelrun.runtime.java import find_spark
+
+    if not find_spark(os.environ).brings_connect:
+        pytest.skip(NO_CONNECT)
 
 
 @pytest.fixture(scope="session")
