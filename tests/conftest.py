@@ -50,15 +50,35 @@ class SparkCluster:
     environ: dict[str, str]
     targets: dict[str, dict[str, str]]
 
+    @property
+    def connect(self):
+        """The table of the target that goes through the Connect server."""
+        if "connect" not in self.targets:
+            pytest.skip(NO_CONNECT)
+        return self.targets["connect"]
+
+
+NO_CONNECT = "this Spark brings no Connect server: pyspark 4 or newer does"
+
+
+@pytest.fixture(scope="session")
+def brings_connect():
+    """Skip what wants a Connect server where Spark brings none."""
+    from wheelrun.runtime.java import find_spark
+
+    if not find_spark(os.environ).brings_connect:
+        pytest.skip(NO_CONNECT)
+
 
 @pytest.fixture(scope="session")
 def spark_cluster(tmp_path_factory):
     """A real cluster on this machine, which serves the whole test session; who breaks a part of it mends it."""
     from wheelrun import cluster
+    from wheelrun.runtime.java import find_spark
 
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WHEELRUN_")}
     environ = {**kept, "WHEELRUN_HOME": str(tmp_path_factory.mktemp("cluster")), "PYTHONPATH": str(Path.cwd())}
-    cluster.up(environ, workers=2, cores=3)
+    cluster.up(environ, workers=2, cores=3, connect=find_spark(environ).brings_connect)
     yield SparkCluster(environ, cluster.targets(environ))
     cluster.down(environ)
 

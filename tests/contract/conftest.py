@@ -21,7 +21,7 @@ TARGETS = {
     "local-parallel": lambda _: {"orchestrator": "local", "max_parallel_steps": 2},
     "cluster": lambda request: request.getfixturevalue("spark_cluster").targets["cluster"],
     "docker": lambda request: request.getfixturevalue("docker_target"),
-    "connect": lambda request: request.getfixturevalue("spark_cluster").targets["connect"],
+    "connect": lambda request: request.getfixturevalue("spark_cluster").connect,
     "databricks": lambda request: databricks(request, existing_cluster_id=True),
     "databricks-in-one": lambda request: databricks(request, isolation="pipeline"),
     "submit": lambda _: {

@@ -48,7 +48,7 @@ def folder(environment):
 
 
 @pytest.fixture(scope="module")
-def up(environment, folder):
+def up(environment, folder, brings_connect):
     """The cluster; when the module is done nothing of it is left."""
     stages = []
     try:
@@ -397,7 +397,7 @@ def test_a_part_that_does_not_start_shows_its_log_and_leaves_nothing(tmp_path, e
     environ = small(tmp_path, environment)
     monkeypatch.setattr("wheelrun.cluster.cluster._free_ports", lambda names: dict.fromkeys(names, 1))
     with pytest.raises(ClusterError, match="the master ended before it did its work") as caught:
-        cluster.up(environ)
+        cluster.up(environ, connect=False)
     assert "Exception" in caught.value.detail
     assert cluster.status(environ) is None
     assert processes.belonging(folder_of(data_path(environ))) == []
@@ -406,5 +406,5 @@ def test_a_part_that_does_not_start_shows_its_log_and_leaves_nothing(tmp_path, e
 def test_what_is_not_there_in_time_is_ended(tmp_path, environment):
     environ = small(tmp_path, environment)
     with pytest.raises(ClusterError, match="the master was not there in 0 s"):
-        cluster.up(environ, timeout=0)
+        cluster.up(environ, connect=False, timeout=0)
     assert processes.belonging(folder_of(data_path(environ))) == []

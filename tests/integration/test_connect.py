@@ -239,7 +239,7 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
+def running(tmp_path_factory, brings_connect):
     server = Server(tmp_path_factory.mktemp("server"))
     server.start()
     yield server

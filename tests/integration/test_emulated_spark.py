@@ -269,10 +269,13 @@ def test_a_task_that_stops_its_session_leaves_that_of_others(bench, cluster):
         with spark:
             pass
         sc.stop()
+        SparkSession.builder.getOrCreate().sparkContext.stop()
+        spark = SparkSession.builder.getOrCreate()
+        say([SparkSession.getActiveSession() is SparkSession.builder.getOrCreate() is spark, spark.range(4).count()])
     """
     task = Task(bench, SESSION, code)
     assert task.run(cluster).result == "SUCCESS", task.said()
-    assert json.loads(task.said("stdout")) == [before, 4]
+    assert [json.loads(line) for line in task.said("stdout").splitlines()] == [[before, 4], [True, 4]]
     assert "on the service it ends for all tasks of the cluster" in task.said("stderr")
     assert bench.run(cluster, "say(sc.applicationId)") == [before]
 

@@ -130,7 +130,7 @@ def _refuse_other_size(size: Size, **asked: int | None) -> None:
 def _prepare(folder: Folder, size: Size, spark: Spark) -> State:
     """Write everything that the parts read, and the state."""
     jars = spark.home / "jars"
-    if size.connect and not any(jars.glob("spark-connect_*.jar")):
+    if size.connect and not spark.brings_connect:
         raise ConfigurationError(
             f"Spark {spark.version} in {spark.home} brings no Connect server",
             hint="`wheelrun cluster up --no-connect`, or pyspark 4 or newer",

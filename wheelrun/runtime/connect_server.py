@@ -136,24 +136,30 @@ def missing() -> list[str]:
 @contextlib.contextmanager
 def patience(client: Any, seconds: float, then: float | None = None) -> Iterator[None]:
     """Have a client try for some seconds to reach a server that is away, and then for `then`, or as long as before."""
-    before = client.get_retry_policies() if hasattr(client, "get_retry_policies") else None
-    if before is not None:
-        client.set_retry_policies([_policy(seconds)])
+    before, policy, take = _retries(client)
+    take(policy(seconds))
     try:
         yield
     finally:
-        if before is not None:
-            client.set_retry_policies(before if then is None else [_policy(then)])
+        take(before if then is None else policy(then))
 
 
-def _policy(seconds: float) -> Any:
+def _retries(client: Any) -> tuple[Any, Callable[[float], Any], Callable[[Any], object]]:
+    """Return a client's policy of retries, what makes one from seconds, and what gives it to the client."""
+    if not hasattr(client, "set_retry_policies"):  # before pyspark 4 it is a table
+        return dict(client._retry_policy), _waits, client._retry_policy.update  # noqa: SLF001
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
+    return client.get_retry_policies(), lambda seconds: [DefaultPolicy(**_waits(seconds))], client.set_retry_policies
+
+
+def _waits(seconds: float) -> dict[str, int]:
+    """Return how often and at which intervals (ms) a call is repeated, in pyspark's words, so that it takes so long."""
     waits, wait = [0.0], 50.0
     while sum(waits) < seconds * 1000:
         waits.append(wait)
         wait = min(wait * 4, 5000.0)
-    return DefaultPolicy(max_retries=len(waits) - 1, initial_backoff=50, backoff_multiplier=4, max_backoff=5000)
+    return {"max_retries": len(waits) - 1, "initial_backoff": 50, "backoff_multiplier": 4, "max_backoff": 5000}
 
 
 def answers(session: Any) -> bool:
@@ -189,6 +195,8 @@ def differs(version: str) -> str:
 def release(session: Any) -> None:
     """Release a session on its server, with all that runs in it."""
     with contextlib.suppress(Exception), patience(session.client, HURRY):  # the server may have gone
+        if not hasattr(session.client, "release_session"):  # before pyspark 4, to stop one is to hang up
+            session.interruptAll()
         session.stop()
 
 

@@ -64,6 +64,11 @@ class Spark:
         return self.release >= (4, 0)
 
     @property
+    def brings_connect(self) -> bool:
+        """Whether it can start a Connect server: before 4.0 that is a package of its own."""
+        return any((self.home / "jars").glob("spark-connect_*.jar"))
+
+    @property
     def needs(self) -> str:
         """The range of Java versions, for a message."""
         upper = f"to {self.newest_java}" if self.newest_java is not None else "or newer"

@@ -8,16 +8,18 @@ import socket
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from wheelrun.errors import ClusterError
 from wheelrun.runtime import connect
-from wheelrun.runtime.connect_server import Server, first_line, is_proxied, missing, reach, within
+from wheelrun.runtime.connect_server import Server, first_line, is_proxied, missing, patience, reach, release, within
 from wheelrun.runtime.remote import REMOTE, SECRETS, TOKEN, Remote
 
 
 def test_the_environment_is_completed_by_what_pyspark_takes_from_nowhere_else(monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "4.0.0")
     environ = {REMOTE: "sc://h:7/;use_ssl=true", SECRETS: "x-api-key=k%20y", TOKEN: "t"}
     server = Server(environ)
     assert environ == {REMOTE: "sc://h:7/;use_ssl=true;x-api-key=k%20y", TOKEN: "t"}
@@ -67,6 +69,39 @@ def test_a_call_that_does_not_end_is_not_waited_for():
     assert within(5, lambda: None)
     assert not within(0.01, lambda: stop.wait(60))
     stop.set()
+
+
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
+def test_a_client_gives_up_when_its_patience_ends():
+    pytest.importorskip("grpc_status")
+    from pyspark.sql.connect.client import SparkConnectClient
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # nobody listens
+        client = SparkConnectClient(f"sc://127.0.0.1:{free.getsockname()[1]}")
+        failed = []
+
+        def call():
+            with patience(client, 0.2):
+                try:
+                    client.get_configs("spark.app.name")
+                except Exception as error:  # noqa: BLE001 - whose kind is pyspark's business
+                    failed.append(error)
+
+        assert within(30, call)
+    assert len(failed) == 1
+    client.close()
+
+
+@pytest.mark.parametrize(("knows", "calls"), [(True, ["stop"]), (False, ["interrupt", "stop"])], ids=["4", "3.5"])
+def test_what_runs_in_a_session_ends_with_it_also_where_pyspark_only_hangs_up(knows, calls):
+    client, done = SimpleNamespace(_retry_policy={}), []
+    if knows:
+        client.release_session = None
+    release(
+        SimpleNamespace(client=client, stop=lambda: done.append("stop"), interruptAll=lambda: done.append("interrupt"))
+    )
+    assert done == calls
 
 
 def test_the_first_line_of_an_error():

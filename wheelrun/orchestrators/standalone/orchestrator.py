@@ -49,6 +49,16 @@ _PREFACE = re.compile(r'|Launch Command: ".*|={40}|WARNING: Using incubator modu
 RUN_VARIABLE = "WHEELRUN_SUBMITTED_RUN"
 """Tells the run in the environment of its driver's JVM. The gateway refuses a submission without any variable."""
 
+_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
+
+_OPENED = (
+    *(f"java.base/java.{name}" for name in ("io", "lang", "lang.invoke", "lang.reflect", "net", "nio", "util")),
+    *("java.base/java.util.concurrent", "java.base/java.util.concurrent.atomic", "java.base/jdk.internal.ref"),
+    *(f"java.base/sun.{name}" for name in ("nio.ch", "nio.cs", "security.action", "util.calendar")),
+    "java.security.jgss/sun.security.krb5",
+)
+"""What Spark reaches into of Java 17 and newer. From Spark 4 on, the gateway itself opens it to a driver."""
+
 _PATIENCE = 4.0
 """Seconds that a driver has to end a run by itself before the Master is asked to kill it."""
 
@@ -223,6 +233,7 @@ class StandaloneOrchestrator(ClusterOrchestrator):
                     "spark.submit.deployMode": "cluster",
                     "spark.driver.supervise": str(self.config.supervise).lower(),
                     **{name: value for name, value in shown.items() if name.startswith("spark.driver.")},
+                    _JAVA_OPTIONS: _java_options(shown.get(_JAVA_OPTIONS, "")),
                 },
             },
         }
@@ -325,6 +336,12 @@ class StandaloneOrchestrator(ClusterOrchestrator):
         if page is None and driver is not None and (view := self._view()) is not None:
             page = view.workers.get(view.on.get(driver, ""))
         return driver_log(page, driver, stream) if page and driver else None
+
+
+def _java_options(given: str) -> str:
+    """Return the options with which a driver's JVM starts; Java 8 ignores those that it does not know."""
+    opened = (f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED)
+    return " ".join(["-XX:+IgnoreUnrecognizedVMOptions", *opened, given]).strip()
 
 
 def _spoken(lines: Iterator[LogLine]) -> Iterator[LogLine]:

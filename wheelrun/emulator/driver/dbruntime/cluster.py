@@ -46,7 +46,7 @@ class Cluster:
     def __init__(self, session: SparkSession) -> None:
         self._context = session.sparkContext
         self._session = session._jsparkSession
-        self._sessions = SparkSession._get_j_spark_session_class(session._jvm)
+        self._sessions = session._jvm.org.apache.spark.sql.SparkSession
         self._gateways: dict[str, tuple[Any, Any]] = {}
         self.orders: Mapping[str, Callable[[str], Any]] = {"open": self.open, "close": self.close}
         process = SparkContext._gateway.proc

@@ -104,10 +104,18 @@ def _share(contexts: Any, sessions: Any, tag: str) -> None:
         return self._jvm.JavaSparkContext.fromSparkContext(self._jvm.org.apache.spark.SparkContext.getOrCreate())
 
     def shared_session(self: Any, context: Any, session: Any = None, options: Any = None) -> None:
-        classes = sessions._get_j_spark_session_class(context._jvm)
-        make_session(self, context, session or classes.active(), options or {})
-        if sessions._instantiatedSession is None:
+        before = sessions._instantiatedSession
+        leads = before is None or before._sc._jsc is None
+        if leads:  # else pyspark sees to it, and makes it the default of other tasks too
+            self._sc = context
             sessions._instantiatedSession = sessions._activeSession = self
+        there = session or context._jvm.org.apache.spark.sql.SparkSession.active()
+        try:
+            make_session(self, context, there, options or {})
+        except BaseException:
+            if leads:
+                sessions._instantiatedSession = sessions._activeSession = None
+            raise
 
     def leave(self: Any) -> None:
         if self._jsc is not None:
@@ -122,4 +130,3 @@ def _share(contexts: Any, sessions: Any, tag: str) -> None:
 
     contexts._initialize_context, contexts.stop = shared_context, leave
     sessions.__init__, sessions.stop = shared_session, leave_session
-    sessions._should_update_active_session = staticmethod(lambda: False)  # it would be the default of other tasks too
