@@ -9,7 +9,6 @@ import threading
 
 import pytest
 
-from wheelrun.emulator.compute import spark as module
 from wheelrun.emulator.compute.spark import Spark
 from wheelrun.emulator.launch.supervisor import Order
 
@@ -113,11 +112,11 @@ def test_one_that_cannot_start(spark):
     assert (lease.trouble.code, lease.trouble.words) == ("CLUSTER_ERROR", "it starts\nno heap")
 
 
-def test_one_that_does_not_answer_is_ended(spark, monkeypatch):
-    monkeypatch.setattr(module, "_PATIENCE", 0.5)
+def test_one_that_does_not_answer_is_ended(spark):
     shared = spark(answer="if order == 'close': import time; time.sleep(1000)")
     with shared.lent("1") as lease:
         first = asked(lease)
+        shared._process._own.settimeout(0.1)  # that it takes to start is not what this is about
     with shared.lent("2") as lease:
         assert asked(lease)["port"] != first["port"]
 
