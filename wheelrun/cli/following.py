@@ -189,8 +189,8 @@ def announce(run: Run, *, output: str) -> int:
 
 
 def tell_warnings(run: Run, view: View) -> None:
-    """Write what a submission had to say, each thing once."""
-    for text in dict.fromkeys(run.warnings):
+    """Write what a submission had to say."""
+    for text in run.warnings:
         view.note(f"{click.style('warning: ', fg='yellow')}{text}")
 
 

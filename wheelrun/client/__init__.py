@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wheelrun.client.building import Workspace as Workspace
     from wheelrun.client.client import Client as Client
-    from wheelrun.client.client import Prepared as Prepared
     from wheelrun.client.client import entry_of as entry_of
+    from wheelrun.client.prepared import Prepared as Prepared
     from wheelrun.client.run import Run as Run
     from wheelrun.client.run import failure as failure
     from wheelrun.orchestrators.contract import LogLine as LogLine
@@ -23,7 +23,7 @@ _HOME = {
     "BuildResult": "wheelrun.packaging.builder",
     "Client": "wheelrun.client.client",
     "LogLine": "wheelrun.orchestrators.contract",
-    "Prepared": "wheelrun.client.client",
+    "Prepared": "wheelrun.client.prepared",
     "Run": "wheelrun.client.run",
     "RunRecord": "wheelrun.store",
     "Workspace": "wheelrun.client.building",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from wheelrun.client.bundling import bundle_for
 from wheelrun.client.compiling import Compilation
 from wheelrun.client.entries import entry_of, python_here, refuse_missing, with_wheels
 from wheelrun.client.placing import Placeholder, placing, submission
+from wheelrun.client.prepared import Prepared
 from wheelrun.client.pythons import TargetPythons, check_python
 from wheelrun.client.recording import new_record, recorded_stack, wheel_table
 from wheelrun.client.results import result_of
@@ -24,29 +25,12 @@ from wheelrun.deployment import Deployment, WheelRef
 from wheelrun.errors import ConfigurationError, StoreError
 from wheelrun.orchestrators import registry
 from wheelrun.orchestrators.base import BaseOrchestrator
-from wheelrun.orchestrators.contract import Request
 from wheelrun.orchestrators.wheeled import WheeledOrchestrator
 from wheelrun.packaging.builder import BuildResult
 from wheelrun.runtime.alive import is_held
 from wheelrun.runtime.entrypoint import RUN_ID_VARIABLE
 from wheelrun.states import RunState
 from wheelrun.store import RunRecord, RunStore
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """What a submission would be: the request (secrets masked by `request.display()`), wheel, deployment, target."""
-
-    request: Request
-    build: BuildResult
-    deployment: Deployment
-    stack: Stack = field(repr=False)
-    orchestrator: BaseOrchestrator = field(repr=False)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What there is to say of it, each thing once."""
-        return tuple(dict.fromkeys([*self.orchestrator.warnings, *self.build.warnings]))
 
 
 class Client(Workspace):
@@ -402,4 +386,4 @@ class Client(Workspace):
             )
 
 
-__all__ = ["Client", "Prepared", "WheelRef", "entry_of"]
+__all__ = ["Client", "WheelRef", "entry_of"]

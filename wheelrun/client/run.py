@@ -21,7 +21,7 @@ class Run:
     Args:
         client: The client that it belongs to.
         record: What is known.
-        warnings: What its submission had to say.
+        warnings: What its submission had to say, each thing once.
         is_new: Whether a submission made it, rather than found it by its idempotency key.
     """
 
@@ -30,7 +30,7 @@ class Run:
     ) -> None:
         self._client = client
         self.record = record
-        self.warnings = tuple(warnings)
+        self.warnings = tuple(dict.fromkeys(warnings))
         self.is_new = is_new
 
     @property
