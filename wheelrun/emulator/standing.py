@@ -17,7 +17,7 @@ from wheelrun.errors import ClusterError, ConfigurationError
 from wheelrun.runtime.alive import RunLock, exclusively
 from wheelrun.runtime.bootstrap import python_command
 from wheelrun.runtime.processes import end_session
-from wheelrun.runtime.standing import last_lines, stand
+from wheelrun.runtime.standing import LOCK_TIMEOUT, last_lines, stand
 
 TIMEOUT = 60.0
 """Seconds until it has to serve."""
@@ -29,7 +29,6 @@ INSTALL = "pip install 'wheelrun[emulator]'"
 
 _NEEDED = ("croniter", "databricks.sdk", "jinja2", "python_multipart", "starlette", "uvicorn")
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # by pid, to be reaped if they end while this process goes on
-_LOCK_TIMEOUT = 5.0  # seconds; whoever looks whether it is alive holds the lock for a moment
 
 
 def up(environ: Mapping[str, str], order: Order, *, fresh: bool = False) -> Standing:
@@ -70,7 +69,7 @@ def foreground(
         if _prepared(folder, order, fresh=fresh) is not None:
             raise ConfigurationError("the emulator is up already", hint="`wheelrun emulator down` first")
         lock = RunLock(folder.alive)
-        if not lock.acquire(within=_LOCK_TIMEOUT):
+        if not lock.acquire(within=LOCK_TIMEOUT):
             raise _there()
     from wheelrun.emulator.serve import serve
 

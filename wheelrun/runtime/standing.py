@@ -10,7 +10,8 @@ from pathlib import Path
 
 from wheelrun.runtime.alive import RunLock
 
-_LOCK_TIMEOUT = 5.0  # seconds; whoever looks whether a process is alive holds its lock for a moment
+LOCK_TIMEOUT = 5.0
+"""Seconds for which a lock is tried: whoever looks whether a process is alive holds it for a moment."""
 
 
 def stand(
@@ -29,7 +30,7 @@ def stand(
         OSError: it cannot be started.
     """
     lock = RunLock(alive)
-    if not lock.acquire(within=_LOCK_TIMEOUT):
+    if not lock.acquire(within=LOCK_TIMEOUT):
         return None
     try:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

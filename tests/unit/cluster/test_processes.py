@@ -7,9 +7,9 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 
 import pytest
+from waiting import until
 
 from wheelrun.cluster import conf, processes
 from wheelrun.cluster.cluster import _undone
@@ -18,14 +18,6 @@ from wheelrun.runtime import standing
 from wheelrun.runtime.standing import last_lines
 
 WAITS = "import signal; signal.pause()"
-
-
-def until(condition, *, within=30.0):
-    limit = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.01)
-    return found
 
 
 def start(folder, code=WAITS, part="worker-1", *, ready=True):
@@ -112,7 +104,7 @@ def test_strangers_are_left_alone(folder, tmp_path):
 
 
 def test_a_part_that_is_there_is_not_started_again(folder, monkeypatch):
-    monkeypatch.setattr(standing, "_LOCK_TIMEOUT", 0.05)
+    monkeypatch.setattr(standing, "LOCK_TIMEOUT", 0.05)
     start(folder)
     with pytest.raises(ClusterError, match="the worker-1 is already there"):
         start(folder, ready=False)

@@ -18,7 +18,7 @@ from wheelrun.runtime.standing import last_lines
 
 _PATIENCE = 120.0  # seconds in which the JVM has to answer; it may have to start first
 _REQUEST = 64  # bytes; a task says one word, and then nothing until it ends
-_CANCELLING = 2.0  # seconds in which a task's jobs are cancelled before its end is told
+_CLOSING = 10.0  # seconds in which what a task held is closed, or the JVM found dead, before the task's end is told
 
 _NOT_STARTED = "Spark failed to start."
 _LOST = "The spark driver has stopped unexpectedly and is restarting."
@@ -51,7 +51,8 @@ class Spark:
             yield lease
         finally:
             lease.theirs.close()
-            thread.join(_CANCELLING)
+            if lease.holds:
+                thread.join(_CLOSING)
 
     def _serve(self, task: str, lease: Lease) -> None:
         """Give a task what it asks for; at its end close what it was given."""
@@ -61,13 +62,14 @@ class Spark:
             try:
                 process = self._running()
                 answer = process.ask(open=task)["open"]
+                lease.holds = True
             except ClusterError as error:
                 answer = {"problem": error.message}
                 lease.trouble = Trouble(code="CLUSTER_ERROR", message=_NOT_STARTED, words=error.message)
             with contextlib.suppress(OSError):  # it may have ended meanwhile
                 lease.own.sendall(f"{json.dumps(answer)}\n".encode())
                 lease.own.recv(_REQUEST)
-        if "problem" not in answer:
+        if lease.holds:
             try:
                 process.ask(close=task)
             except ClusterError as error:
@@ -112,11 +114,13 @@ class Lease:
     Attributes:
         own: This side's end of the socket at which the task asks for it.
         theirs: The task's end.
+        holds: Whether it has got it.
         trouble: What the task could not help; None if there was nothing.
     """
 
     own: socket.socket = field(init=False)
     theirs: socket.socket = field(init=False)
+    holds: bool = False
     trouble: Trouble | None = None
 
     def __post_init__(self) -> None:
