@@ -7,6 +7,7 @@ import re
 import time
 
 import pytest
+from waiting import until
 
 from wheelrun.errors import ConfigurationError, UsageError
 from wheelrun.states import RunState as S
@@ -18,14 +19,6 @@ def states(run):
 
 def lines(run, **options):
     return [line.text for line in run.logs(**options)]
-
-
-def until(condition, *, within=60.0):
-    limit = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.02)
-    return found
 
 
 def test_a_run_succeeds_and_gives_its_result(harness):

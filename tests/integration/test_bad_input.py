@@ -24,6 +24,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from waiting import until
 
 WHEELRUN = [sys.executable, "-m", "wheelrun"]
 LINUX = sys.platform == "linux"
@@ -728,13 +729,6 @@ SLOW_BACKEND = {
 }
 
 
-def until(path):
-    within = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < within, f"{path} never came"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(
     ("stage", "number", "code"),
     [
@@ -752,7 +746,7 @@ def test_signals_before_the_run(world, stage, number, code):
             world.write(name, text)
         environ = {"MARK": str(world.project / "building")}
     process = world.start("submit", "jobs:main", environ=environ)
-    until(world.project / stage)
+    until((world.project / stage).exists)
     process.send_signal(number)
     said = world.end(process)
     assert said.code == code
@@ -764,7 +758,7 @@ def test_signals_before_the_run(world, stage, number, code):
 def test_ctrl_c_while_a_run_is_followed_cancels_it(world):
     world.write("jobs.py", SLOW)
     process = world.start("submit", "jobs:main", "-o", "json")
-    until(world.project / "running")
+    until((world.project / "running").exists)
     process.send_signal(signal.SIGINT)
     said = world.end(process)
     assert said.code == 130
@@ -776,7 +770,7 @@ def test_ctrl_c_while_a_run_is_followed_cancels_it(world):
 def test_a_run_goes_on_when_its_follower_is_ended(world):
     world.write("jobs.py", SLOW)
     process = world.start("submit", "jobs:main")
-    until(world.project / "running")
+    until((world.project / "running").exists)
     process.send_signal(signal.SIGTERM)
     said = world.end(process)
     assert said.code == 143
@@ -862,7 +856,7 @@ def test_a_home_inside_the_project_is_not_taken_for_the_project(world):
 def test_nohup_keeps_a_hangup_away(world):
     world.write("jobs.py", SLOW.replace("time.sleep(300)", "time.sleep(1)"))
     process = world.start("submit", "jobs:main", prefix=["nohup"])
-    until(world.project / "running")
+    until((world.project / "running").exists)
     process.send_signal(signal.SIGHUP)
     assert world.end(process).code == 0
 

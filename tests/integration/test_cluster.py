@@ -11,10 +11,10 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from wheelrun import cluster
 from wheelrun.cluster import processes
@@ -24,14 +24,6 @@ from wheelrun.errors import ClusterError, ConfigurationError
 from wheelrun.runtime.jws import bearer_token
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
-
-
-def until(condition, *, within=300.0):
-    limit = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from wheelrun.client import Client
 from wheelrun.errors import ClusterError, ConfigurationError
@@ -150,14 +151,6 @@ FILES = {
             return found
         """,
 }
-
-
-def until(condition, *, within=60.0):
-    limit = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.05)
-    return found
 
 
 class Server:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from waiting import until
 
 from wheelrun.client import Client
 from wheelrun.client.pruning import prune_target
@@ -110,14 +111,6 @@ SPARK = """
     @pipeline
     def counted(): return total(numbers())
     """
-
-
-def until(condition, *, within=60.0):
-    limit = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.02)
-    return found
 
 
 def _toml(value):

@@ -6,12 +6,12 @@ import json
 import os
 import textwrap
 import threading
-import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from wheelrun.emulator.compute import Compute, Work
 from wheelrun.emulator.secrets import Secrets
@@ -74,15 +74,7 @@ class Task:
         return path.read_text() if path.exists() else ""
 
     def wait_for(self, text):
-        wait_for(lambda: text in self.said("stdout"))
-
-
-def wait_for(condition):
-    limit = time.monotonic() + 120
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.02)
-    return found
+        until(lambda: text in self.said("stdout"))
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +247,7 @@ def test_what_a_task_runs_ends_with_it(bench, cluster, work):
         task.wait_for("it runs")
         task.stop.set()
         assert ended.result().result == "CANCELED"
-    wait_for(lambda: bench.run(cluster, ACTIVE) == [0])
+    until(lambda: bench.run(cluster, ACTIVE) == [0])
     assert bench.run(cluster, "say(len(spark._jsparkSession.sharedState().activeStreamingQueries()))") == [0]
 
 
@@ -314,7 +306,7 @@ def test_a_cluster_leaves_nothing(bench):
     (pid,) = bench.run(cluster, "say(spark._jvm.java.lang.ProcessHandle.current().pid())")
     os.kill(pid, 0)
     bench.compute.release(cluster)
-    wait_for(lambda: not Path(f"/proc/{pid}").exists())  # whoever adopted it may have to hear of its end
+    until(lambda: not Path(f"/proc/{pid}").exists())  # whoever adopted it may have to hear of its end
     assert not [path.name for path in bench.state.clusters.iterdir() if path.name.startswith(cluster)]
 
 

@@ -8,10 +8,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 JOBS = """
 import time
@@ -80,21 +80,14 @@ def test_no_process_of_a_job_is_left(person, tmp_path, number):
     flag = tmp_path / "flag"
     submitted = person.run("submit", "jobs:forever", "-t", "emulator", "-p", f"flag={flag}", "--no-wait")
     assert submitted.returncode == 0, submitted.stderr
-    _until(flag.exists)
+    until(flag.exists)
     assert len(_processes_in(tmp_path)) > 1
     if number is signal.SIGTERM:
         assert person.run("emulator", "down").returncode == 0
         assert _processes_in(tmp_path) == []
     else:
         os.kill(up["pid"], number)
-        _until(lambda: _processes_in(tmp_path) == [])
-
-
-def _until(condition, *, within=120.0):
-    limit = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.05)
+        until(lambda: _processes_in(tmp_path) == [])
 
 
 def _processes_in(folder):

@@ -10,9 +10,9 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
+from waiting import until
 
 from wheelrun.client import Client
 from wheelrun.runtime.layout import ArtifactRoot
@@ -93,14 +93,6 @@ def killed_at(stage, project, gate, environ):
     process.returncode = -signal.SIGKILL
     os.kill(process.pid, signal.SIGKILL)
     os.waitpid(process.pid, 0)
-
-
-def until(condition, *, within=60.0):
-    limit = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from wheelrun.client import Client
 from wheelrun.runtime import processes
@@ -122,14 +123,6 @@ def client(project):
     for run in client.runs():
         if not run.state.is_terminal:
             run.cancel()
-
-
-def until(condition, *, within=90.0):
-    limit = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.05)
-    return found
 
 
 def test_one_session_serves_all_steps_and_udfs_find_the_wheels_modules(client):

@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from wheelrun import cluster
 from wheelrun.client import Client
@@ -64,14 +65,6 @@ JOBS = """
         for _ in range(steps): n = plus(n)
         return n
 """
-
-
-def until(condition, *, within=120.0):
-    limit = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.05)
-    return found
 
 
 class Site:

@@ -6,10 +6,10 @@ import contextlib
 import os
 import signal
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from wheelrun.client import Client
 from wheelrun.runtime import processes
@@ -117,14 +117,6 @@ def client(project, tmp_path, environ):
         for run in each.runs():
             if not run.state.is_terminal:
                 run.cancel()
-
-
-def until(condition, *, within=90.0):
-    limit = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.05)
-    return found
 
 
 def submitted(client, entry, gate=None, **options):

@@ -21,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from wheelrun.client import Client
 from wheelrun.errors import ClusterError, ConfigurationError
@@ -124,14 +125,6 @@ YARN_PROGRAM = """\
     from pathlib import Path
     Path({cluster!r}, "killed").write_text(" ".join(sys.argv[1:]))
     """
-
-
-def until(condition, *, within=30.0):
-    limit = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.02)
-    return found
 
 
 def drive(argv, environ, log):

@@ -7,12 +7,12 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import requests
 from databricks.sdk import WorkspaceClient
+from waiting import until
 
 
 @pytest.fixture
@@ -24,14 +24,6 @@ def emulator(wheelrun, home):
 
     yield run
     run("down")
-
-
-def until(condition, *, within=30.0):
-    limit = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not come about"
-        time.sleep(0.01)
-    return found
 
 
 def up(emulator, *words):

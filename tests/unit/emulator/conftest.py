@@ -3,9 +3,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
+import waiting
 from databricks.sdk import WorkspaceClient
 
 from wheelrun.emulator.compute import Compute, Outcome, Work
@@ -107,15 +107,6 @@ def _script(key: str, code: str = "", *parameters: str, **settings) -> dict:
     }
 
 
-def _until(condition, *, seconds: float = 30.0):
-    """Wait until a condition holds, and return what it gave."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
-    return found
-
-
 @pytest.fixture
 def script():
     """Makes a task that runs a line of Python: `script(key, code, *parameters, after=[...], **settings)`."""
@@ -125,7 +116,7 @@ def script():
 @pytest.fixture
 def until():
     """Waits until a condition holds."""
-    return _until
+    return waiting.until
 
 
 @pytest.fixture
@@ -168,7 +159,7 @@ class Bench:
 
     def done(self, run_id):
         """Wait for the end of a run, return it."""
-        return _until(lambda: (run := self.engine.records.run(run_id)) and not run.active and run)
+        return waiting.until(lambda: (run := self.engine.records.run(run_id)) and not run.active and run)
 
     def results(self, run_id):
         """Wait for the end of a run, return the result of each of its tasks."""

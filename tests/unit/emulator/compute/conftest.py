@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from wheelrun.emulator.compute import Compute, Work
 from wheelrun.emulator.state import State
@@ -83,7 +84,7 @@ class Bench:
 
     def wait_for(self, text, name="stdout"):
         """Wait until the task has printed a text."""
-        wait_for(lambda: (self.folder / name).exists() and text in self.said(name))
+        until(lambda: (self.folder / name).exists() and text in self.said(name))
 
     def existing(self, **spec):
         """Make a cluster that stays."""
@@ -91,17 +92,10 @@ class Bench:
 
     def until(self, cluster, state):
         """Wait until a cluster is in a state."""
-        return wait_for(lambda: (found := self.compute.clusters.get(cluster))["state"] == state and found)
+        return until(lambda: (found := self.compute.clusters.get(cluster))["state"] == state and found)
 
     def said(self, name="stdout"):
         return (self.folder / name).read_text(encoding="utf-8")
-
-
-def wait_for(condition):
-    pause = threading.Event()
-    while not (found := condition()):
-        pause.wait(0.01)
-    return found
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 
 import pytest
+from waiting import until
 
 from wheelrun.emulator.compute.spark import Spark
 from wheelrun.emulator.launch.supervisor import Order
@@ -59,12 +59,6 @@ def asked(lease):
 
 def orders(folder):
     return (folder / "orders").read_text().splitlines()
-
-
-def wait_for(condition):
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.01)
 
 
 def is_alive(pid):
@@ -129,7 +123,7 @@ def test_a_task_that_ends_before_it_has_started(spark, tmp_path):
     (tmp_path / "go").touch()
     with shared.lent("2") as lease:
         asked(lease)
-    wait_for(lambda: sorted(orders(tmp_path)) == ["close 1", "close 2", "open 1", "open 2"])
+    until(lambda: sorted(orders(tmp_path)) == ["close 1", "close 2", "open 1", "open 2"])
 
 
 def test_its_end(spark):

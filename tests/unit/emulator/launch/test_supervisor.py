@@ -9,11 +9,11 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from wheelrun.emulator.compute.processes import run
 from wheelrun.emulator.launch.supervisor import Order
@@ -37,12 +37,6 @@ def order(tmp_path):
 
 def never():
     return False
-
-
-def wait_until(condition):
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.01)
 
 
 def is_alive(pid):
@@ -133,12 +127,12 @@ def test_an_emulator_that_is_killed_takes_its_tasks_along(order, tmp_path):
         run(Order(**json.loads({json.dumps(asdict(made))!r})), lambda: False)
     """
     emulator = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
-    wait_until(lambda: text_of(tmp_path / "stdout").endswith("\n"))
+    until(lambda: text_of(tmp_path / "stdout").endswith("\n"))
     task = int((tmp_path / "stdout").read_text())
     assert is_alive(task)
     emulator.kill()
     emulator.wait()
-    wait_until(lambda: not is_alive(task))
+    until(lambda: not is_alive(task))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
@@ -149,7 +143,7 @@ def test_a_supervisor_that_is_killed_takes_its_task_along(order, tmp_path):
     )
     supervisor.stdin.write(json.dumps(asdict(made)).encode() + b"\n")
     supervisor.stdin.flush()
-    wait_until(lambda: text_of(tmp_path / "stdout").endswith("\n"))
+    until(lambda: text_of(tmp_path / "stdout").endswith("\n"))
     supervisor.kill()
     supervisor.communicate()
-    wait_until(lambda: not is_alive(int((tmp_path / "stdout").read_text())))
+    until(lambda: not is_alive(int((tmp_path / "stdout").read_text())))
